@@ -1,0 +1,1 @@
+//! coinfuse-voucher
