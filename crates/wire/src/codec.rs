@@ -99,7 +99,10 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(head)
             }
-            None => Err(DecodeError::Truncated { what, missing: len - self.rest.len() }),
+            None => Err(DecodeError::Truncated {
+                what,
+                missing: len - self.rest.len(),
+            }),
         }
     }
 
@@ -110,7 +113,10 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(*head)
             }
-            None => Err(DecodeError::Truncated { what, missing: N - self.rest.len() }),
+            None => Err(DecodeError::Truncated {
+                what,
+                missing: N - self.rest.len(),
+            }),
         }
     }
 
@@ -137,7 +143,11 @@ impl<'a> Reader<'a> {
         let got = self.varint(what)?;
         match usize::try_from(got) {
             Ok(n) if n <= max => Ok(n),
-            _ => Err(DecodeError::TooLarge { what, got, max: max as u64 }),
+            _ => Err(DecodeError::TooLarge {
+                what,
+                got,
+                max: max as u64,
+            }),
         }
     }
 
@@ -315,7 +325,11 @@ mod tests {
     fn a_length_above_its_bound_is_refused_before_reading_on() {
         assert_eq!(
             Reader::new(&[0xfe, 0xff, 0xff, 0xff, 0xff]).bytes(64, "name"),
-            Err(DecodeError::TooLarge { what: "name", got: 0xffff_ffff, max: 64 })
+            Err(DecodeError::TooLarge {
+                what: "name",
+                got: 0xffff_ffff,
+                max: 64
+            })
         );
     }
 
@@ -323,7 +337,10 @@ mod tests {
     fn truncation_names_the_field_and_what_is_missing() {
         assert_eq!(
             Reader::new(&[1, 2, 3]).u64("expiry"),
-            Err(DecodeError::Truncated { what: "expiry", missing: 5 })
+            Err(DecodeError::Truncated {
+                what: "expiry",
+                missing: 5
+            })
         );
     }
 

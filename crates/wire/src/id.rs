@@ -33,7 +33,9 @@ impl fmt::Debug for RelayId {
     /// The first four bytes: enough to tell relays apart in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RelayId(")?;
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("..)")
     }
 }
@@ -150,7 +152,11 @@ impl HopIndex {
 
     /// The hop at `index`, if a path can be that long.
     pub const fn new(index: usize) -> Option<Self> {
-        if index < Self::MAX_HOPS { Some(Self(index as u8)) } else { None }
+        if index < Self::MAX_HOPS {
+            Some(Self(index as u8))
+        } else {
+            None
+        }
     }
 
     /// The index, from 0.
@@ -182,7 +188,10 @@ mod tests {
     #[test]
     fn unknown_service_codes_survive() {
         let code = ServiceCode::from_bytes(&[0x12, 0x34]).unwrap();
-        assert_eq!((code.name(), code.to_string()), (None, "service-4660".into()));
+        assert_eq!(
+            (code.name(), code.to_string()),
+            (None, "service-4660".into())
+        );
         assert_eq!(code.to_bytes(), [0x12, 0x34]);
     }
 }

@@ -24,7 +24,10 @@ impl TlvField<'_> {
     /// What to do with a field that is not known here: refuse an even type, pass over an odd one.
     pub fn unknown(&self, what: &'static str) -> Result<(), DecodeError> {
         if self.kind % 2 == 0 {
-            return Err(DecodeError::Unknown { what, got: self.kind });
+            return Err(DecodeError::Unknown {
+                what,
+                got: self.kind,
+            });
         }
         Ok(())
     }
@@ -68,7 +71,9 @@ impl<'a> TlvStream<'a> {
         }
         self.last = Some(kind);
         let len = self.reader.varint("TLV value")?;
-        let value = self.reader.take(usize::try_from(len).unwrap_or(usize::MAX), "TLV value")?;
+        let value = self
+            .reader
+            .take(usize::try_from(len).unwrap_or(usize::MAX), "TLV value")?;
         Ok(Some(TlvField { kind, value }))
     }
 }
@@ -93,7 +98,10 @@ impl TlvWriter {
     /// If `kind` is not larger than the one before: that is a mistake in the calling code, not in
     /// anybody's input.
     pub fn field(&mut self, kind: u64, value: &[u8]) -> &mut Self {
-        assert!(self.last.is_none_or(|last| last < kind), "TLV type {kind} is out of order");
+        assert!(
+            self.last.is_none_or(|last| last < kind),
+            "TLV type {kind} is out of order"
+        );
         self.last = Some(kind);
         self.out.varint(kind);
         self.out.bytes(value);
@@ -136,15 +144,29 @@ mod tests {
     fn a_value_longer_than_the_stream_is_refused() {
         assert_eq!(
             kinds(&[1, 5, 0]),
-            Err(DecodeError::Truncated { what: "TLV value", missing: 4 })
+            Err(DecodeError::Truncated {
+                what: "TLV value",
+                missing: 4
+            })
         );
     }
 
     #[test]
     fn even_must_be_understood_and_odd_may_be_passed_over() {
-        assert!(TlvField { kind: 7, value: &[] }.unknown("x").is_ok());
+        assert!(
+            TlvField {
+                kind: 7,
+                value: &[]
+            }
+            .unknown("x")
+            .is_ok()
+        );
         assert_eq!(
-            TlvField { kind: 8, value: &[] }.unknown("x"),
+            TlvField {
+                kind: 8,
+                value: &[]
+            }
+            .unknown("x"),
             Err(DecodeError::Unknown { what: "x", got: 8 })
         );
     }
@@ -155,7 +177,13 @@ mod tests {
         out.field(1, &[7]).value(4, &crate::Msat::new(300));
         let bytes = out.into_bytes();
         let mut stream = TlvStream::new(Reader::new(&bytes));
-        assert_eq!(stream.next_field(), Ok(Some(TlvField { kind: 1, value: &[7] })));
+        assert_eq!(
+            stream.next_field(),
+            Ok(Some(TlvField {
+                kind: 1,
+                value: &[7]
+            }))
+        );
         let price = stream.next_field().unwrap().unwrap();
         assert_eq!(price.parse::<crate::Msat>(), Ok(crate::Msat::new(300)));
         assert_eq!(stream.next_field(), Ok(None));

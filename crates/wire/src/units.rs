@@ -143,7 +143,11 @@ impl Rate {
     pub const fn charge(self, bytes: ByteCount) -> Msat {
         let product = self.0 as u128 * bytes.0 as u128;
         let msat = product.div_ceil(1 << 20);
-        if msat > u64::MAX as u128 { Msat::MAX } else { Msat(msat as u64) }
+        if msat > u64::MAX as u128 {
+            Msat::MAX
+        } else {
+            Msat(msat as u64)
+        }
     }
 
     /// The most bytes that `money` pays for: the largest `b` with `charge(b) <= money`.
@@ -153,7 +157,11 @@ impl Rate {
             return ByteCount::MAX;
         }
         let bytes = ((money.0 as u128) << 20) / self.0 as u128;
-        if bytes > u64::MAX as u128 { ByteCount::MAX } else { ByteCount(bytes as u64) }
+        if bytes > u64::MAX as u128 {
+            ByteCount::MAX
+        } else {
+            ByteCount(bytes as u64)
+        }
     }
 }
 
@@ -172,11 +180,13 @@ impl Encode for Rate {
 impl Decode for Rate {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let got = reader.varint("Rate")?;
-        u32::try_from(got).map(Self).map_err(|_| DecodeError::TooLarge {
-            what: "Rate",
-            got,
-            max: u32::MAX.into(),
-        })
+        u32::try_from(got)
+            .map(Self)
+            .map_err(|_| DecodeError::TooLarge {
+                what: "Rate",
+                got,
+                max: u32::MAX.into(),
+            })
     }
 }
 
@@ -204,8 +214,14 @@ mod tests {
 
     #[test]
     fn sums_saturate_instead_of_wrapping() {
-        assert_eq!([Msat::MAX, Msat::new(1)].into_iter().sum::<Msat>(), Msat::MAX);
-        assert_eq!(Rate::from_msat_per_mib(u32::MAX).charge(ByteCount::MAX), Msat::MAX);
+        assert_eq!(
+            [Msat::MAX, Msat::new(1)].into_iter().sum::<Msat>(),
+            Msat::MAX
+        );
+        assert_eq!(
+            Rate::from_msat_per_mib(u32::MAX).charge(ByteCount::MAX),
+            Msat::MAX
+        );
         assert_eq!(Rate::FREE.affordable(Msat::ZERO), ByteCount::MAX);
     }
 }
