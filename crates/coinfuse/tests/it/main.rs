@@ -1,0 +1,6 @@
+//! Sockets on loopback, real programs, whole files.
+
+mod link_dialling;
+mod link_pool;
+mod link_streams;
+mod support;
