@@ -1,0 +1,133 @@
+//! The relays that are known.
+
+use crate::Descriptor;
+use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
+use core::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What became of a descriptor that was offered to a [`Directory`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// The relay was not known before.
+    Added,
+    /// It is newer than the one that was known.
+    Replaced,
+    /// The one that is known is the same, or newer.
+    Unchanged,
+}
+
+/// The directory holds as many relays as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the directory is full at {limit} relays")]
+pub struct DirectoryFull {
+    /// How many it may hold.
+    pub limit: usize,
+}
+
+/// A bounded set of verified descriptors, one per relay, in the order of the relays' names.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    relays: BTreeMap<RelayId, Arc<Descriptor>>,
+    limit: usize,
+}
+
+impl Directory {
+    /// How many relays a directory holds unless said otherwise: at 4 KiB each, 80 MiB at worst.
+    pub const DEFAULT_LIMIT: usize = 20_000;
+
+    /// An empty directory of at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) relays.
+    pub fn new() -> Self {
+        Self::with_limit(Self::DEFAULT_LIMIT)
+    }
+
+    /// An empty directory of at most `limit` relays.
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            relays: BTreeMap::new(),
+            limit,
+        }
+    }
+
+    /// Takes a descriptor in, unless one with the same or a higher sequence number is there.
+    pub fn insert(
+        &mut self,
+        descriptor: impl Into<Arc<Descriptor>>,
+    ) -> Result<Inserted, DirectoryFull> {
+        let descriptor = descriptor.into();
+        let relay = descriptor.relay;
+        let outcome = match self.relays.get(&relay) {
+            Some(known) if known.sequence >= descriptor.sequence => return Ok(Inserted::Unchanged),
+            Some(_) => Inserted::Replaced,
+            None if self.relays.len() >= self.limit => {
+                return Err(DirectoryFull { limit: self.limit });
+            }
+            None => Inserted::Added,
+        };
+        self.relays.insert(relay, descriptor);
+        Ok(outcome)
+    }
+
+    /// The descriptor of one relay.
+    pub fn get(&self, relay: &RelayId) -> Option<&Arc<Descriptor>> {
+        self.relays.get(relay)
+    }
+
+    /// Forgets a relay.
+    pub fn remove(&mut self, relay: &RelayId) -> Option<Arc<Descriptor>> {
+        self.relays.remove(relay)
+    }
+
+    /// Forgets the relays whose descriptors do not hold at `now`; says how many.
+    pub fn remove_expired(&mut self, now: UnixTime) -> usize {
+        let before = self.relays.len();
+        self.relays.retain(|_, descriptor| descriptor.is_fresh(now));
+        before - self.relays.len()
+    }
+
+    /// All relays.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Descriptor>> {
+        self.relays.values()
+    }
+
+    /// The relays that offer a service.
+    pub fn offering(&self, service: ServiceCode) -> impl Iterator<Item = &Arc<Descriptor>> {
+        self.iter()
+            .filter(move |descriptor| descriptor.offers(service))
+    }
+
+    /// How many relays are known.
+    pub fn len(&self) -> usize {
+        self.relays.len()
+    }
+
+    /// True when no relay is known.
+    pub fn is_empty(&self) -> bool {
+        self.relays.is_empty()
+    }
+
+    /// The directory as a file, which [`DirectoryFile`](crate::DirectoryFile) reads.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for descriptor in self.iter() {
+            writeln!(text, "{descriptor}").expect("writing to a string does not fail");
+        }
+        text
+    }
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Extend<Descriptor> for Directory {
+    /// Takes what fits; relays beyond the limit are left out.
+    fn extend<I: IntoIterator<Item = Descriptor>>(&mut self, descriptors: I) {
+        for descriptor in descriptors {
+            let _full = self.insert(descriptor);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Signing, reading and believing descriptors.
+
+use crate::{NOW, identity, keys, relay};
+use coinfuse_directory::{
+    BuildError, Descriptor, DescriptorBody, DescriptorError, MintOffer, MintUnit, Price, Suite,
+    UnverifiedDescriptor,
+};
+use coinfuse_wire::{ByteCount, DecodeError, Rate, ServiceCode, UnixTime};
+use core::time::Duration;
+use proptest::prelude::*;
+
+fn mint(url: &str, unit: MintUnit, issuer: bool) -> MintOffer {
+    MintOffer {
+        url: url.parse().unwrap(),
+        unit,
+        issuer,
+    }
+}
+
+/// Every field filled in.
+fn full() -> Descriptor {
+    relay(1, |body| {
+        body.addresses.push("[2001:db8::1]:4433".parse().unwrap());
+        body.services
+            .extend([ServiceCode::EXIT, ServiceCode::new(4711)]);
+        body.price = Price {
+            up: Rate::from_msat_per_mib(100),
+            down: Rate::from_msat_per_mib(u32::MAX),
+        };
+        body.mints = vec![
+            mint("https://mint.example/Bitcoin", MintUnit::Sat, false),
+            mint("http://127.0.0.1:3338", MintUnit::Msat, true),
+        ];
+        body.exit_policy = "reject *:25, accept [2001:db8::]/32:*, accept *4:80-90"
+            .parse()
+            .unwrap();
+        body.suites = vec![Suite::CHACHA, Suite::new(77)];
+        body.operator = Some("alice.example".parse().unwrap());
+        body.capacity = Some(ByteCount::from_mib(12));
+    })
+}
+
+fn read(bytes: &[u8]) -> Result<UnverifiedDescriptor, DecodeError> {
+    UnverifiedDescriptor::from_bytes(bytes)
+}
+
+#[test]
+fn what_is_signed_is_what_is_read() {
+    let made = full();
+    let verified = read(made.as_bytes()).unwrap().verify(NOW).unwrap();
+    assert_eq!(verified.body(), made.body());
+    assert_eq!(verified.as_bytes(), made.as_bytes());
+    assert_eq!(verified.mints[1].url.as_str(), "http://127.0.0.1:3338");
+    assert_eq!(
+        verified.operator.as_ref().unwrap().as_str(),
+        "alice.example"
+    );
+    assert!(verified.offers(ServiceCode::EXIT) && !verified.offers(ServiceCode::MEMPOOL));
+}
+
+#[test]
+fn one_changed_bit_anywhere_is_noticed() {
+    let made = relay(1, |_| {});
+    for index in 0..made.as_bytes().len() {
+        let mut bytes = made.as_bytes().to_vec();
+        bytes[index] ^= 1;
+        let believed = read(&bytes).is_ok_and(|descriptor| descriptor.verify(NOW).is_ok());
+        assert!(!believed, "byte {index}");
+    }
+}
+
+#[test]
+fn nobody_signs_for_another_relay() {
+    let body = DescriptorBody::new(&identity(1), keys(), NOW);
+    assert_eq!(body.sign(&identity(2)), Err(BuildError::WrongIdentity));
+}
+
+#[test]
+fn a_descriptor_holds_from_its_publication_to_its_expiry() {
+    let made = full();
+    let at = |now| read(made.as_bytes()).unwrap().verify(now).map(|_| ());
+    let early = NOW.saturating_sub(Descriptor::MAX_SKEW);
+    let expires = made.expires;
+    assert_eq!(at(early), Ok(()));
+    let earlier = UnixTime::from_secs(early.secs() - 1);
+    assert_eq!(
+        at(earlier),
+        Err(DescriptorError::FromTheFuture {
+            published: NOW,
+            now: earlier
+        })
+    );
+    assert_eq!(at(UnixTime::from_secs(expires.secs() - 1)), Ok(()));
+    assert_eq!(
+        at(expires),
+        Err(DescriptorError::Expired {
+            expires,
+            now: expires
+        })
+    );
+}
+
+#[test]
+fn a_lifetime_is_bounded_and_not_negative() {
+    let lasting = |expires| {
+        let made = relay(1, |body| body.expires = expires);
+        read(made.as_bytes()).unwrap().verify(NOW).map(|_| ())
+    };
+    let most = NOW.saturating_add(Descriptor::MAX_LIFETIME);
+    assert_eq!(lasting(most), Ok(()));
+    for expires in [
+        most.saturating_add(Duration::from_secs(1)),
+        NOW,
+        UnixTime::from_secs(0),
+    ] {
+        assert_eq!(
+            lasting(expires),
+            Err(DescriptorError::Lifetime {
+                published: NOW,
+                expires
+            })
+        );
+    }
+}
+
+#[test]
+fn fields_out_of_bounds_are_refused_before_they_are_signed() {
+    let refused = |change: &dyn Fn(&mut DescriptorBody)| {
+        let mut body = DescriptorBody::new(&identity(1), keys(), NOW);
+        change(&mut body);
+        body.sign(&identity(1)).unwrap_err()
+    };
+    assert_eq!(
+        refused(&|body| body.addresses = vec!["192.0.2.1:1".parse().unwrap(); 9]),
+        BuildError::Field(DecodeError::TooLarge {
+            what: "addresses",
+            got: 9,
+            max: 8
+        })
+    );
+    for nowhere in ["192.0.2.1:0", "0.0.0.0:4433", "[ff02::1]:4433"] {
+        assert_eq!(
+            refused(&|body| body.addresses = vec![nowhere.parse().unwrap()]),
+            BuildError::Field(DecodeError::Invalid { what: "address" })
+        );
+    }
+    assert_eq!(
+        refused(&|body| body.suites.clear()),
+        BuildError::Field(DecodeError::Missing { what: "suites" })
+    );
+    assert_eq!(
+        refused(&|body| body.mints = vec![mint("http://m", MintUnit::Sat, false); 2]),
+        BuildError::Field(DecodeError::NotCanonical { what: "mints" })
+    );
+    let long = format!("http://{}", "m".repeat(190));
+    let wordy = refused(&|body| {
+        body.mints = (0..8)
+            .map(|i| mint(&format!("{long}{i}"), MintUnit::Sat, false))
+            .collect();
+        let rules = "accept [2001:db8::1:2:3:4]:1000-2000\n".repeat(128);
+        body.exit_policy = rules.parse().unwrap();
+    });
+    assert!(
+        matches!(wordy, BuildError::TooLong { got } if got > 4096),
+        "{wordy:?}"
+    );
+}
+
+/// A descriptor with the fields of `made` and one more of type `kind`, signed by relay 1.
+fn with_extra_field(made: &Descriptor, kind: u8) -> Vec<u8> {
+    let signed = made.as_bytes().len() - 64;
+    let mut bytes = made.as_bytes()[..signed].to_vec();
+    bytes.extend_from_slice(&[kind, 3, b'n', b'e', b'w']);
+    let signature = identity(1).sign("coinfuse relay descriptor v1", &bytes);
+    bytes.extend_from_slice(&signature);
+    bytes
+}
+
+#[test]
+fn an_unknown_odd_field_survives_and_an_unknown_even_one_is_refused() {
+    let made = full();
+    let newer = with_extra_field(&made, 101);
+    let verified = read(&newer).unwrap().verify(NOW).unwrap();
+    assert_eq!(verified.body(), made.body());
+    assert_eq!(verified.as_bytes(), newer);
+    let line = verified
+        .to_string()
+        .parse::<UnverifiedDescriptor>()
+        .unwrap();
+    assert_eq!(line.as_bytes(), newer);
+    assert_eq!(
+        read(&with_extra_field(&made, 100)),
+        Err(DecodeError::Unknown {
+            what: "descriptor field",
+            got: 100
+        })
+    );
+}
+
+#[test]
+fn other_versions_and_other_lengths_are_refused() {
+    let made = full();
+    let mut bytes = made.as_bytes().to_vec();
+    bytes[0] = 2;
+    assert_eq!(
+        read(&bytes),
+        Err(DecodeError::Unknown {
+            what: "descriptor version",
+            got: 2
+        })
+    );
+    for len in 0..made.as_bytes().len() {
+        // A cut that takes an optional field away may still read; it does not verify.
+        let cut = read(&made.as_bytes()[..len]);
+        assert!(!cut.is_ok_and(|cut| cut.verify(NOW).is_ok()), "{len} bytes");
+    }
+    assert_eq!(
+        read(&[1; 4097]),
+        Err(DecodeError::TooLarge {
+            what: "descriptor",
+            got: 4097,
+            max: 4096
+        })
+    );
+}
+
+proptest! {
+    #[test]
+    fn reading_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = read(&bytes);
+    }
+
+    #[test]
+    fn reading_a_damaged_descriptor_is_total_and_never_believed(
+        index: prop::sample::Index, value: u8,
+    ) {
+        let made = full();
+        let mut bytes = made.as_bytes().to_vec();
+        let at = index.index(bytes.len());
+        let changed = bytes[at] != value;
+        bytes[at] = value;
+        if let Ok(descriptor) = read(&bytes) {
+            prop_assert_eq!(descriptor.as_bytes(), bytes);
+            prop_assert_eq!(descriptor.verify(NOW).is_ok(), !changed);
+        }
+    }
+
+    #[test]
+    fn descriptors_round_trip(
+        sequence: u64, up: u32, down: u32, capacity: Option<u64>,
+        ports in proptest::collection::vec(1u16.., 0..8),
+        codes in proptest::collection::btree_set(any::<u16>(), 0..32),
+    ) {
+        let made = relay(1, |body| {
+            body.sequence = sequence;
+            body.price.up = Rate::from_msat_per_mib(up);
+            body.price.down = Rate::from_msat_per_mib(down);
+            body.capacity = capacity.map(ByteCount::new);
+            body.addresses = ports.iter().map(|port| ([192, 0, 2, 1], *port).into()).collect();
+            body.services = codes.into_iter().map(ServiceCode::new).collect();
+        });
+        let read = read(made.as_bytes()).unwrap().verify(NOW).unwrap();
+        prop_assert_eq!(&read, &made);
+        prop_assert_eq!((read.sequence, read.addresses.len()), (sequence, ports.len()));
+    }
+}

@@ -1,0 +1,35 @@
+//! What the crate promises, from outside.
+
+mod descriptor;
+
+use coinfuse_directory::{
+    Descriptor, DescriptorBody, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey,
+};
+use coinfuse_wire::UnixTime;
+
+/// The time in all tests.
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+fn identity(number: u16) -> Identity {
+    let mut seed = [0x5e; 32];
+    seed[..2].copy_from_slice(&number.to_be_bytes());
+    Identity::from_seed(seed)
+}
+
+fn keys() -> RelayKeys {
+    RelayKeys {
+        link: LinkKey::new([0x11; 32]),
+        onion: OnionKey::new([0x22; 32]),
+        voucher: VoucherKey::new([0x02; 33]),
+    }
+}
+
+/// Relay `number`, with one address and whatever `change` does to it.
+fn relay(number: u16, change: impl FnOnce(&mut DescriptorBody)) -> Descriptor {
+    let identity = identity(number);
+    let mut body = DescriptorBody::new(&identity, keys(), NOW);
+    body.addresses.push("192.0.2.1:4433".parse().unwrap());
+    change(&mut body);
+    body.sign(&identity)
+        .expect("a test's descriptor is in bounds")
+}
