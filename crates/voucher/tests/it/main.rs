@@ -1,0 +1,6 @@
+//! What a voucher is, seen from outside.
+
+mod bytes;
+mod refusals;
+mod shop;
+mod spent;
