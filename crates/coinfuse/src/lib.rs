@@ -4,6 +4,9 @@
 //! holds no protocol of its own:
 //!
 //! * [`link`]: QUIC between neighbours, with the peer's key pinned.
+//! * [`connect`]: what a front asks of the network: a stream to a target.
+//! * [`socks`]: the SOCKS5 front through which any application uses the network.
+//! * [`logging`]: a subscriber that does not print what must not be printed.
 //!
 //! ```
 //! use coinfuse::link::{LinkKey, LinkSecret};
@@ -14,4 +17,7 @@
 //! assert_eq!(key.to_string().parse(), Ok(key));
 //! ```
 
+pub mod connect;
 pub mod link;
+pub mod logging;
+pub mod socks;

@@ -40,7 +40,8 @@ pub struct LinkLimits {
     /// The search starts at 1,200 and keeps what the path carries: about 1,452 on the internet, all of
     /// it on loopback and jumbo frames. Segmentation offload sends ten packets per system
     /// call and those must fit into 65,535 bytes, so more than 6,550 costs speed. The endpoint's
-    /// receive buffer is 2,048 times this: 13 MiB with the default, once per endpoint.
+    /// receive buffer is 2,048 times this: 13 MiB with the default, once per endpoint. Measured on
+    /// loopback: 2.0 CPU-seconds per GiB for both ends at 1,452, 1.05 at 6,500.
     pub max_udp_payload: u16,
 
     /// Bytes asked of the operating system for each of the socket's two buffers. Default 4 MiB.
