@@ -37,9 +37,11 @@ impl Rule {
         self.ports.contains(port) && self.addresses.contains(address)
     }
 
-    /// Whether this rule may decide about a non-global address: see [`ExitPolicy::judge`].
-    fn may_open(&self) -> bool {
-        self.action == Action::Reject || self.addresses.is_inside_special_network()
+    /// Whether this rule may decide about addresses of `class`: see [`ExitPolicy::judge`].
+    fn may_decide(&self, class: AddressClass) -> bool {
+        class.is_global()
+            || self.action == Action::Reject
+            || self.addresses.network_class() == Some(class)
     }
 }
 
@@ -114,16 +116,15 @@ impl ExitPolicy {
     ///
     /// The first rule that matches decides, with one exception: about an address that is not
     /// [global](AddressClass::Global), an accepting rule decides only if its network lies inside
-    /// one special-purpose block (such as `127.0.0.1`, `10.2.0.0/16`, `[fd00::]/8`). `accept *:*`,
-    /// `accept private:*` and `accept 0.0.0.0/1:*` are passed over. Port 0 is never opened.
+    /// one special-purpose block, of the address's own class (such as `127.0.0.1`, `10.2.0.0/16`,
+    /// `[fd00::]/8`). `accept *:*`, `accept private:*` and `accept 0.0.0.0/1:*` are passed over.
+    /// Port 0 is never opened.
     ///
     /// This has to be asked about the *resolved* address, the one that is connected to.
     pub fn judge(&self, address: IpAddr, port: u16) -> Result<(), Refusal> {
         let class = AddressClass::of(address);
-        let deciding = self
-            .rules
-            .iter()
-            .find(|rule| rule.matches(address, port) && (class.is_global() || rule.may_open()));
+        let decides = |rule: &&Rule| rule.matches(address, port) && rule.may_decide(class);
+        let deciding = self.rules.iter().find(decides);
         match deciding {
             Some(Rule {
                 action: Action::Accept,

@@ -82,14 +82,13 @@ impl AddressPattern {
         }
     }
 
-    /// Whether this names a network, and one that lies inside a special-purpose block.
-    pub(crate) fn is_inside_special_network(&self) -> bool {
-        let class = match self {
+    /// The special-purpose class that this lies in, if it names a network and that lies in one.
+    pub(crate) fn network_class(&self) -> Option<AddressClass> {
+        match self {
             Self::V4(net) => AddressClass::of_network(net.base.into(), net.prefix),
             Self::V6(net) => AddressClass::of_network(net.base.into(), net.prefix),
             _ => None,
-        };
-        class.is_some()
+        }
     }
 
     /// Whether all of IPv4 is in the set, and whether all of IPv6 is.

@@ -1,6 +1,10 @@
 //! What the crate promises, from outside.
 
+mod address;
 mod descriptor;
+mod path;
+mod policy;
+mod text;
 
 use coinfuse_directory::{
     Descriptor, DescriptorBody, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey,
