@@ -1,65 +1,9 @@
 //! The key by which a relay is known on its links.
 
+use coinfuse_directory::LinkKey;
 use core::fmt;
-use core::str::FromStr;
 use ed25519_dalek::SigningKey;
 use zeroize::{Zeroize, ZeroizeOnDrop};
-
-/// A relay's link key: the Ed25519 public key of its TLS certificate, 32 bytes; written as 64
-/// lowercase hex digits.
-///
-/// It is published in the relay's signed descriptor and is not its identity: it may change while
-/// the identity stays.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkKey([u8; 32]);
-
-impl LinkKey {
-    /// From the bytes of the public key. Not checked to be a point of the curve: a link to a key
-    /// that is none simply cannot be made.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes of the public key.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for LinkKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for LinkKey {
-    /// The first four bytes: enough to tell neighbours apart in a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LinkKey(")?;
-        self.0[..4]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("..)")
-    }
-}
-
-/// The text is not a link key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a link key is 64 lowercase hex digits")]
-pub struct LinkKeyError;
-
-impl FromStr for LinkKey {
-    type Err = LinkKeyError;
-
-    fn from_str(text: &str) -> Result<Self, LinkKeyError> {
-        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
-            return Err(LinkKeyError);
-        }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| LinkKeyError)?;
-        Ok(Self(bytes))
-    }
-}
 
 /// The seed of a relay's link key, 32 bytes. Wiped when dropped, and never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -73,7 +17,7 @@ impl LinkSecret {
 
     /// The public key that goes into the descriptor.
     pub fn key(&self) -> LinkKey {
-        LinkKey(SigningKey::from_bytes(&self.0).verifying_key().to_bytes())
+        LinkKey::new(SigningKey::from_bytes(&self.0).verifying_key().to_bytes())
     }
 
     /// The private key in PKCS#8 v1 (RFC 8410, section 7), as TLS libraries want it.
@@ -115,31 +59,16 @@ mod tests {
         let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
         let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
         let secret = LinkSecret::from_seed(hex::decode(seed).unwrap().try_into().unwrap());
-        assert_eq!(secret.key().to_string(), key);
+        assert_eq!(hex::encode(secret.key().as_bytes()), key);
     }
 
     #[test]
-    fn debug_shows_no_secret_and_little_of_the_key() {
+    fn debug_shows_no_secret() {
         let secret = LinkSecret::from_seed([0xab; 32]);
         assert_eq!(format!("{secret:?}"), "LinkSecret([scrubbed])");
         assert_eq!(
             format!("{:?}", LinkKey::new([0xcd; 32])),
             "LinkKey(cdcdcdcd..)"
         );
-    }
-
-    #[test]
-    fn only_lowercase_hex_of_the_right_length_is_a_key() {
-        let text = LinkKey::new([0xab; 32]).to_string();
-        assert_eq!(text.parse(), Ok(LinkKey::new([0xab; 32])));
-        for bad in [
-            "",
-            "ab",
-            &text[1..],
-            &text.to_uppercase(),
-            &format!("{text}00"),
-        ] {
-            assert_eq!(bad.parse::<LinkKey>(), Err(LinkKeyError), "{bad}");
-        }
     }
 }

@@ -33,10 +33,11 @@ mod tls;
 mod transport;
 
 pub use accept::ServeEnd;
+pub use coinfuse_directory::LinkKey;
 pub use connection::{CloseReason, Link};
 pub use dial::DialError;
 pub use endpoint::{BindError, LinkEndpoint};
 pub use gate::{HandshakeGate, HandshakeRates, Verdict};
-pub use key::{LinkKey, LinkKeyError, LinkSecret};
+pub use key::LinkSecret;
 pub use limits::LinkLimits;
 pub use pool::{LinkLease, LinkPool};

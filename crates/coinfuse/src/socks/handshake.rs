@@ -2,6 +2,7 @@
 
 use super::credentials::METHODS;
 use crate::connect::{ConnectError, Isolation, Target};
+use coinfuse_delivery::{Host, TargetError};
 use fast_socks5::server::states::CommandRead;
 use fast_socks5::server::{AuthMethodSuccessState, Socks5ServerProtocol, SocksServerError};
 use fast_socks5::util::target_addr::TargetAddr;
@@ -46,20 +47,24 @@ where
             .await?;
         return Err(HandshakeError::Command);
     }
-    let target = match address {
-        TargetAddr::Ip(address) => Some(Target::Ip(address)),
-        TargetAddr::Domain(name, port) => Target::new(&name, port),
-    };
-    match target {
-        Some(target) => Ok(Request {
+    match to_target(&address) {
+        Ok(target) => Ok(Request {
             target,
             isolation,
             waiting: Waiting(waiting),
         }),
-        None => {
+        Err(_) => {
             waiting.reply_error(&ReplyError::HostUnreachable).await?;
             Err(HandshakeError::Host)
         }
+    }
+}
+
+/// A literal in a name's place is an address. Names stay names.
+fn to_target(address: &TargetAddr) -> Result<Target, TargetError> {
+    match address {
+        TargetAddr::Ip(address) => Target::new(Host::Ip(address.ip()), address.port()),
+        TargetAddr::Domain(name, port) => Target::new(name.parse()?, *port),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sockets on loopback, real programs, whole files.
 
+mod config_files;
 mod link_dialling;
 mod link_pool;
 mod link_streams;

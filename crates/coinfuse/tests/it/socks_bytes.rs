@@ -37,7 +37,7 @@ async fn a_request_sent_in_one_piece_is_answered_and_half_closed_bytes_come_back
         "the body came back changed, {} bytes",
         answer.len()
     );
-    let target = Target::Name("example.com".into(), 80);
+    let target = "example.com:80".parse::<Target>().unwrap();
     assert!(proxy.stub.asked() == [(target, Isolation::NONE)]);
 }
 
@@ -58,7 +58,7 @@ async fn addresses_of_both_families_arrive_as_addresses() {
         .map(|(target, _)| target)
         .collect();
     let wanted = ["192.0.2.1:443", "[2001:db8::1]:443", "192.0.2.1:443"];
-    assert!(targets == wanted.map(|text| Target::Ip(text.parse().unwrap())));
+    assert!(targets == wanted.map(|text| text.parse::<Target>().unwrap()));
 }
 
 #[tokio::test]
@@ -172,12 +172,20 @@ async fn truncated_requests_reach_nobody() {
 #[tokio::test]
 async fn the_longest_name_and_credentials_are_read_whole() {
     let proxy = Proxy::new(Stub::failing(ConnectError::Policy)).await;
-    let long = [b'a'; 255];
-    let credentials = [&[1, 255][..], &long, &[255], &long].concat();
-    let request = [&[5, 1, 0, 3, 255][..], &long, &[0, 80]].concat();
+    let name = [[b'a'; 63]; 4].join(&b'.')[..253].to_vec();
+    let label = [b'l'; 255];
+    let credentials = [&[1, 255][..], &label, &[255], &label].concat();
+    let request = [&[5, 1, 0, 3, 253][..], &name, &[0, 80]].concat();
     exchange(&proxy, &[&[5, 1, 2][..], &credentials, &request].concat()).await;
-    let target = Target::Name("a".repeat(255), 80);
-    assert!(proxy.stub.asked() == [(target, Isolation::from_credentials(&long, &long))]);
+    let target = format!("{}:80", String::from_utf8(name).unwrap())
+        .parse::<Target>()
+        .unwrap();
+    assert!(proxy.stub.asked() == [(target, Isolation::from_credentials(&label, &label))]);
+
+    // One more than a name can have, and a length that SOCKS can say.
+    let too_long = [&[5, 1, 0, 3, 255][..], &label, &[0, 80]].concat();
+    let answer = exchange(&proxy, &[HELLO, &too_long].concat()).await;
+    assert_eq!(answer, [&[5, 0][..], &reply(4)].concat());
 }
 
 #[tokio::test]

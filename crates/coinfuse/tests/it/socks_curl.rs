@@ -62,7 +62,7 @@ async fn curl_gets_a_page_and_the_name_is_not_resolved_here() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let target = Target::Name("service.example".into(), 8080);
+    let target = "service.example:8080".parse::<Target>().unwrap();
     assert!(proxy.stub.asked() == [(target, Isolation::NONE)]);
 }
 

@@ -1,0 +1,31 @@
+//! Configuration files: TOML, every key optional unless it says otherwise, unknown keys refused.
+//!
+//! [`RelayConfig::TEMPLATE`] and [`ClientConfig::TEMPLATE`] hold every key with its default, unit and meaning; they are
+//! what `init` writes, and the reference.
+//!
+//! ```
+//! use coinfuse::config::RelayConfig;
+//! use std::path::Path;
+//!
+//! let config = RelayConfig::parse(Path::new("relay.toml"), "[price]\nup = 200\n").unwrap();
+//! assert_eq!((config.price.up, config.price.down), (200, 100));
+//!
+//! let error = RelayConfig::parse(Path::new("relay.toml"), "listen = 'here'\n").unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "relay.toml, line 1, `listen`: found \"here\", expected an IP address and a port, like \
+//!      0.0.0.0:4433 or [::]:4433"
+//! );
+//! ```
+
+mod client;
+mod error;
+mod links;
+mod relay;
+mod values;
+
+pub use client::{ClientConfig, SocksConfig, SpendingConfig};
+pub use error::ConfigError;
+pub use links::LinkConfig;
+pub use relay::{ExitConfig, Lightning, MintConfig, PriceConfig, RelayConfig};
+pub use values::{AcceptedMint, LogLevel};

@@ -1,0 +1,190 @@
+//! Configuration files as people write them, right and wrong.
+
+use coinfuse::config::{ClientConfig, ConfigError, Lightning, RelayConfig};
+use coinfuse_wire::ServiceCode;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn relay(text: &str) -> Result<RelayConfig, ConfigError> {
+    RelayConfig::parse(Path::new("relay.toml"), text)
+}
+
+fn client(text: &str) -> Result<ClientConfig, ConfigError> {
+    ClientConfig::parse(Path::new("client.toml"), text)
+}
+
+#[test]
+fn the_templates_say_the_defaults() {
+    assert_eq!(
+        relay(RelayConfig::TEMPLATE).unwrap(),
+        RelayConfig::default()
+    );
+    assert_eq!(
+        client(ClientConfig::TEMPLATE).unwrap(),
+        ClientConfig::default()
+    );
+    assert_eq!(relay("").unwrap(), RelayConfig::default());
+    assert_eq!(client("").unwrap(), ClientConfig::default());
+}
+
+/// The default written by a machine has every key; the template written by hand must have them too.
+#[test]
+fn the_templates_have_every_key_once() {
+    let relay = toml::Table::try_from(RelayConfig::default()).unwrap();
+    let client = toml::Table::try_from(ClientConfig::default()).unwrap();
+    for (defaults, template) in [
+        (relay, RelayConfig::TEMPLATE),
+        (client, ClientConfig::TEMPLATE),
+    ] {
+        let mut defaults = keys("", &defaults);
+        // Lists of sections, which stand in the template as comments.
+        defaults.retain(|key| key != "accept" && key != "mint");
+        assert_eq!(keys("", &template.parse().unwrap()), defaults);
+    }
+}
+
+fn keys(prefix: &str, table: &toml::Table) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => found.extend(keys(&format!("{prefix}{key}."), inner)),
+            _ => drop(found.insert(format!("{prefix}{key}"))),
+        }
+    }
+    found
+}
+
+/// The commented-out sections are what people will uncomment.
+#[test]
+fn the_commented_sections_of_the_templates_are_right() {
+    let uncommented = |template: &str, from: &str| {
+        let (_, section) = template
+            .split_once(from)
+            .expect("the section is in the template");
+        let is_toml = |line: &&str| line.contains(" = ") || line.starts_with('[');
+        let lines = format!("{from}{section}").replace("# ", "");
+        lines
+            .lines()
+            .filter(is_toml)
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    };
+    let config = relay(&uncommented(RelayConfig::TEMPLATE, "# [[accept]]")).unwrap();
+    assert_eq!(config.accept[0].url.as_str(), "https://mint.example");
+    assert_eq!(config.mint.unwrap().lightning, Lightning::Loopback);
+    let config = client(&uncommented(ClientConfig::TEMPLATE, "# [[mint]]")).unwrap();
+    assert_eq!(config.mint[0].url.as_str(), "https://mint.example");
+}
+
+#[test]
+fn a_relay_is_an_exit_when_it_has_a_policy() {
+    assert_eq!(relay("").unwrap().services(), [ServiceCode::RELAY]);
+    let exit = relay("[exit]\npolicy = ['reject *:25', 'accept *:80']\n").unwrap();
+    assert_eq!(exit.services(), [ServiceCode::RELAY, ServiceCode::EXIT]);
+    assert!(exit.exit.policy.allows("198.41.0.4".parse().unwrap(), 80));
+    assert!(!exit.exit.policy.allows("198.41.0.4".parse().unwrap(), 25));
+}
+
+#[test]
+fn a_wildcard_is_not_an_address_to_publish() {
+    assert!(relay("").unwrap().public_addresses().is_empty());
+    let one = relay("listen = '198.51.100.7:4433'").unwrap();
+    assert_eq!(
+        one.public_addresses(),
+        ["198.51.100.7:4433".parse().unwrap()]
+    );
+    let named = relay("advertise = ['[2001:db8::7]:443']").unwrap();
+    assert_eq!(
+        named.public_addresses(),
+        ["[2001:db8::7]:443".parse().unwrap()]
+    );
+}
+
+#[test]
+fn mistakes_are_explained_with_line_and_key() {
+    for (text, expected) in [
+        (
+            "# a comment\nlisten = 'localhost:1'\n",
+            "relay.toml, line 2, `listen`: found \"localhost:1\", expected an IP address and a \
+             port, like 0.0.0.0:4433 or [::]:4433",
+        ),
+        (
+            "[exit]\npolicy = [\n  'accept *:80',\n  'acept *:443',\n]\n",
+            "relay.toml, line 2, `policy`: rule 2: found \"acept\", expected accept, reject, \
+             accept6 or reject6",
+        ),
+        (
+            "[link]\nmax_udp_payload = 900\n",
+            "relay.toml, line 2, `max_udp_payload`: found 900, expected a whole number from 1200 \
+             to 65527",
+        ),
+        (
+            "\n[price]\nup = 'cheap'\n",
+            "relay.toml, line 3, `up`: invalid type: string \"cheap\", expected i64",
+        ),
+        (
+            "[price]\nup = -1\n",
+            "relay.toml, line 2, `up`: found -1, expected a whole number from 0 to 4294967295",
+        ),
+        (
+            "[price]\nsideways = 1\n",
+            "relay.toml, line 2, `sideways`: unknown field `sideways`, expected `up` or `down`",
+        ),
+        (
+            "[[accept]]\nunit = 'sat'\n",
+            "relay.toml, line 1, `[[accept]]`: missing field `url`",
+        ),
+        (
+            "[[accept]]\nurl = 'mint.example'\n",
+            "relay.toml, line 2, `url`: found \"mint.example\", but a mint's address starts with \
+             http:// or https://",
+        ),
+        (
+            "[[accept]]\nurl = 'https://mint.example'\nunit = 'usd'\n",
+            "relay.toml, line 3, `unit`: found \"usd\", expected \"sat\" or \"msat\"",
+        ),
+        (
+            "log = 'loud'\n",
+            "relay.toml, line 1, `log`: unknown variant `loud`, expected one of `error`, `warn`, \
+             `info`, `debug`, `trace`",
+        ),
+    ] {
+        assert_eq!(relay(text).unwrap_err().to_string(), expected, "{text}");
+    }
+    let hops = client("hops = 9\n").unwrap_err().to_string();
+    assert_eq!(
+        hops,
+        "client.toml, line 1, `hops`: found 9, expected a whole number from 1 to 8"
+    );
+}
+
+#[test]
+fn broken_toml_is_explained_with_its_line() {
+    for (text, line) in [
+        ("price = [\n", 1),
+        ("a = 1\nb = = 2\n", 2),
+        ("\n\nlisten\n", 3),
+    ] {
+        let ConfigError::Invalid {
+            line: found,
+            problem,
+            ..
+        } = relay(text).unwrap_err()
+        else {
+            panic!("not a mistake in the file");
+        };
+        assert_eq!(found, line, "{text:?}: {problem}");
+        assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = RelayConfig::load(Path::new("no/such/relay.toml")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("no/such/relay.toml cannot be read: "),
+        "{error}"
+    );
+}
