@@ -201,7 +201,7 @@ impl Shared {
         let allowed = |ip: &IpAddr| {
             !self.config.own_addresses.contains(ip) && self.config.policy.allows(*ip, port)
         };
-        let order = interleave(addresses.into_iter().filter(allowed));
+        let order = interleave(addresses.into_iter().filter(allowed).take(MAX_ANSWERS));
         if order.is_empty() {
             return Err(ExitFailure::PolicyRefused);
         }
@@ -209,6 +209,10 @@ impl Shared {
         Ok(tried.map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
+
+/// Of a name's allowed addresses, those beyond this many are not even looked at: somebody else wrote
+/// the list.
+const MAX_ANSWERS: usize = 64;
 
 /// Names of hidden services must not be shown to a resolver (RFC 7686 for Tor's; ours alike).
 fn is_not_in_the_dns(name: &HostName) -> bool {

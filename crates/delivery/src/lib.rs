@@ -41,3 +41,8 @@ pub use limit::StreamSlot;
 pub use resolve::{Lookup, Resolve, ResolveError, SystemResolver};
 pub use stream::ExitStream;
 pub use target::{Host, HostName, Target, TargetError};
+
+/// Keeps the example of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -60,3 +60,8 @@ pub use policy::{
     Action, AddressPattern, Coverage, ExitPolicy, Network, PolicyError, PortRange, Refusal, Rule,
 };
 pub use text::{DirectoryFile, LINE_PREFIX, LineError, LineProblem, TextError};
+
+/// Keeps the example of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
