@@ -1,1 +1,29 @@
-//! coinfuse-testkit
+//! What the tests and demonstrations of Coinfuse stand on; not published.
+//!
+//! ```
+//! # async fn run() {
+//! use coinfuse_testkit::{TestMint, Unit};
+//!
+//! let mint = TestMint::start(Unit::Msat).await;
+//! assert!(mint.url().starts_with("http://127.0.0.1:"));
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run());
+//! ```
+//!
+//! Helpers panic where a test could do nothing but panic itself, and say so.
+
+mod background;
+pub mod link;
+pub mod logs;
+pub mod mint;
+pub mod peers;
+pub mod proxy;
+pub mod web;
+
+pub use coinfuse_mint::Unit;
+pub use link::{DelayedUdp, LinkConfig};
+pub use logs::LogWatch;
+pub use mint::TestMint;
+pub use peers::Peer;
+pub use proxy::{Fault, FaultProxy};
+pub use web::WebServer;

@@ -80,7 +80,7 @@ async fn a_melt_at_one_mint_pays_the_invoice_of_another() {
         .expect("coins of the second mint");
 
     assert_eq!(owed(&first).await, 30_000);
-    assert_eq!(owed(&second).await, 20);
+    assert_eq!(owed(&second).await, 20_000);
     assert_eq!(
         from.total_balance().await.expect("a balance").to_u64(),
         30_000
