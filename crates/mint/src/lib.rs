@@ -36,6 +36,7 @@
 //! `.cargo/config.toml` finds one that cargo downloads; an embedder sets `PROTOC` or installs it.
 
 mod config;
+mod cut;
 mod error;
 mod issuer;
 pub mod loopback;

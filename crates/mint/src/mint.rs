@@ -180,6 +180,18 @@ impl EmbeddedMint {
     }
 }
 
+impl Drop for EmbeddedMint {
+    /// Stops serving at once, and the background services soon.
+    fn drop(&mut self) {
+        if self.server.take().is_some()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let mint = Arc::clone(&self.mint);
+            runtime.spawn(async move { mint.stop().await });
+        }
+    }
+}
+
 impl fmt::Debug for EmbeddedMint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbeddedMint")

@@ -8,10 +8,11 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
+
+use crate::cut::CuttableListener;
 
 /// How long open requests may run on after the order to stop.
 const GRACE: Duration = Duration::from_millis(500);
@@ -20,21 +21,20 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct Server {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
+    /// Dropping it cuts every connection. The server itself would let WebSockets live on.
+    _cut: watch::Sender<()>,
 }
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, routes: Router, max_in_flight: usize) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        // Small answers must not wait for an acknowledgement.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
+        let (cut, knife) = watch::channel(());
+        let listener = CuttableListener::new(listener, knife);
         let places = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
         let routes = routes.layer(middleware::from_fn(move |request: Request, next: Next| {
             admit(Arc::clone(&places), request, next)
         }));
         let task = tokio::spawn(async move {
-            // axum's accept loop survives every error, EMFILE included.
             let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
                 let _ = stopped.await;
             });
@@ -45,6 +45,7 @@ impl Server {
         Self {
             stop: Some(stop),
             task,
+            _cut: cut,
         }
     }
 

@@ -13,7 +13,8 @@ use crate::background::ANY_PORT;
 const FUNDS: Msat = Msat::new(100_000_000_000_000);
 
 /// A real mint in a temporary folder, on an ephemeral port, with loopback Lightning and somebody
-/// who pays invoices. Dropping it ends the service at once, as `kill -9` would.
+/// who pays invoices. Dropping it breaks every
+/// connection, as `kill -9` would.
 #[derive(Debug)]
 pub struct TestMint {
     folder: TempDir,

@@ -1,5 +1,6 @@
 //! A mint as wallets see it.
 
+mod shutdown_cuts_connections;
 mod support;
 
 mod money_is_conserved;
