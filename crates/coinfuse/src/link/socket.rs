@@ -118,3 +118,56 @@ impl fmt::Debug for PersistentSocket {
         f.debug_struct("PersistentSocket").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::future::poll_fn;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A socket that fails so many times, and then receives one datagram after another.
+    #[derive(Debug)]
+    struct Failing(AtomicUsize);
+
+    impl AsyncUdpSocket for Failing {
+        fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+            unreachable!("nothing is sent here")
+        }
+
+        fn try_send(&self, _: &Transmit<'_>) -> io::Result<()> {
+            unreachable!("nothing is sent here")
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut [IoSliceMut<'_>],
+            _: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            let left = self
+                .0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+            Poll::Ready(match left {
+                Ok(_) => Err(io::ErrorKind::OutOfMemory.into()),
+                Err(_) => Ok(1),
+            })
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            unreachable!("nobody asks")
+        }
+    }
+
+    /// Without the rest between two attempts this would not need the clock to move.
+    #[tokio::test(start_paused = true)]
+    async fn receiving_goes_on_after_errors_and_rests_between_them() {
+        let begun = tokio::time::Instant::now();
+        let socket = PersistentSocket {
+            inner: Arc::new(Failing(3.into())),
+            rest: Mutex::new(None),
+        };
+        let received = poll_fn(|cx| socket.poll_recv(cx, &mut [], &mut [])).await;
+        assert_eq!(received.unwrap(), 1);
+        assert!(begun.elapsed() >= REST * 3);
+    }
+}

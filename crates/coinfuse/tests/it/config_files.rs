@@ -188,3 +188,18 @@ fn a_missing_file_is_named() {
         "{error}"
     );
 }
+
+proptest::proptest! {
+    /// Whatever stands in a file, the answer is a configuration or a mistake on one of its lines.
+    #[test]
+    fn any_text_gives_a_configuration_or_a_line(
+        at in 0..RelayConfig::TEMPLATE.len(),
+        garbage in "(\\PC|\n){0,8}",
+    ) {
+        let mut text = RelayConfig::TEMPLATE.to_owned();
+        text.insert_str(at, &garbage);
+        if let Err(ConfigError::Invalid { line, .. }) = relay(&text) {
+            proptest::prop_assert!((1..=text.lines().count() + 1).contains(&line));
+        }
+    }
+}
