@@ -10,7 +10,6 @@ use coinfuse_wire::{HopIndex, ServiceCode};
 use constraints::Unfit;
 use core::fmt;
 use draw::Lottery;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -182,7 +181,6 @@ fn middle_relays<'a>(
             .is_ok()
     };
     let relays: Vec<_> = directory.iter().filter(fit).collect();
-    shortage.found = groups(&relays).len();
     (relays, shortage)
 }
 
@@ -208,8 +206,9 @@ fn choose_last<'a>(
         return Err(SelectError::NoLastHop(shortage));
     }
     // Taking a last hop must leave enough operators for the hops before it. As any choice of those
-    // uses up one operator each, this is the only look ahead that is needed.
-    let groups = groups(middles);
+    // uses up one operator each, this is the only look ahead that is needed; and it need not count
+    // further than to the number of hops, of which the last can take away one.
+    let groups = groups(middles, constraints.hops);
     let left_by =
         |relay: &Descriptor| groups.len() - usize::from(groups.contains(&Group::of(relay)));
     let found = candidates
@@ -231,7 +230,7 @@ fn choose_last<'a>(
 }
 
 /// Whom a relay belongs to: relays of one group never share a path.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq)]
 enum Group<'a> {
     Operator(&'a str),
     Alone(&'a [u8; 32]),
@@ -246,8 +245,19 @@ impl<'a> Group<'a> {
     }
 }
 
-fn groups<'a>(relays: &[&'a Arc<Descriptor>]) -> BTreeSet<Group<'a>> {
-    relays.iter().map(|relay| Group::of(relay)).collect()
+/// The first `most` distinct groups.
+fn groups<'a>(relays: &[&'a Arc<Descriptor>], most: usize) -> Vec<Group<'a>> {
+    let mut groups = Vec::with_capacity(most);
+    for relay in relays {
+        let group = Group::of(relay);
+        if groups.len() == most {
+            break;
+        }
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups
 }
 
 fn clashes(relay: &Descriptor, chosen: &[Arc<Descriptor>]) -> bool {
