@@ -10,8 +10,7 @@
 
 use crate::control::Reading;
 use crate::quote::Price;
-use coinfuse_wire::{ByteCount, Instant, Msat, Rate};
-use core::time::Duration;
+use coinfuse_wire::{ByteCount, Msat, Rate};
 use thiserror::Error;
 
 /// One direction's money and bytes.
@@ -179,35 +178,6 @@ pub(crate) fn check_at_client(ours: Reading, theirs: Reading) -> Result<(), Mete
     Err(MeterMismatch { ours, theirs })
 }
 
-/// A token bucket: `burst` at once, then one more each `interval`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
-    burst: u32,
-    interval: Duration,
-    /// The time at which the bucket would be full again.
-    full_at: Instant,
-}
-
-impl Bucket {
-    pub(crate) const fn new(burst: u32, interval: Duration) -> Self {
-        Self {
-            burst,
-            interval,
-            full_at: Instant::ZERO,
-        }
-    }
-
-    /// Takes one token; false if there is none.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let full_at = self.full_at.max(now) + self.interval;
-        if full_at.saturating_since(now) > self.interval.saturating_mul(self.burst) {
-            return false;
-        }
-        self.full_at = full_at;
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,13 +220,5 @@ mod tests {
         assert!(check_at_relay(reading(10, 10), reading(10, 11)).is_err());
         assert!(check_at_client(reading(10, 10), reading(4, 10)).is_ok());
         assert!(check_at_client(reading(10, 10), reading(10, 9)).is_err());
-    }
-
-    #[test]
-    fn a_bucket_refills_with_time() {
-        let mut bucket = Bucket::new(2, Duration::from_secs(1));
-        let at = |secs| Instant::ZERO + Duration::from_secs(secs);
-        assert_eq!([(); 3].map(|()| bucket.take(at(0))), [true, true, false]);
-        assert_eq!([(); 2].map(|()| bucket.take(at(1))), [true, false]);
     }
 }

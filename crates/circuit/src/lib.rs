@@ -19,7 +19,7 @@
 //!     select {
 //!         bytes on the control lane  => circuit.control(now, unix, record)?,
 //!         bytes on the data lane     => if let Some(body) = circuit.open(now, record)? { .. },
-//!         bytes from the application => data_lane.send(circuit.seal(now, body)?),
+//!         bytes from the application => data_lane.send(circuit.seal(now, &[body])?),
 //!     }
 //!     while let Some(output) = circuit.poll_output() { /* Transmit or Event */ }
 //! }
@@ -69,7 +69,7 @@
 //! client.created(now, unix, &answer)?;
 //!
 //! // A record goes through.
-//! let wire = client.seal(now, b"hello")?;
+//! let wire = client.seal(now, &[b"hello"])?;
 //! let mut assembler = Assembler::new();
 //! let mut bytes = wire;
 //! let record = loop {

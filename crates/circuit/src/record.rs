@@ -186,16 +186,16 @@ impl Sealing<'_> {
     }
 }
 
-/// Builds a record with as many layers as `layers` yields, innermost first. `body` is cut to
-/// [`MAX_BODY`] by the caller.
+/// Builds a record with as many layers as `layers` yields, innermost first. The body comes in
+/// parts, at most [`MAX_BODY`] together, so that the caller need not join them first.
 pub(crate) fn build<'a>(
     kind: Kind,
-    body: &[u8],
+    body: &[&[u8]],
     layers: impl ExactSizeIterator<Item = Sealing<'a>>,
 ) -> Bytes {
-    debug_assert!(body.len() <= MAX_BODY);
+    let len = body_len(body);
     let count = layers.len();
-    let class = class_for(body.len());
+    let class = class_for(len);
     // The innermost kind byte lies behind the length and one kind byte for each outer layer.
     let mut kind_at = LEN + (count - 1) * KIND;
     let mut buf = BytesMut::with_capacity(kind_at + class + count * TAG_LEN);
@@ -203,9 +203,9 @@ pub(crate) fn build<'a>(
     for (depth, mut layer) in layers.enumerate() {
         if depth == 0 {
             buf.put_u8(layer.kind_byte(kind));
-            buf.put_u16(body.len() as u16);
-            buf.put_slice(body);
-            buf.put_bytes(0, class - BODY_HEADER - body.len());
+            buf.put_u16(len as u16);
+            body.iter().for_each(|part| buf.put_slice(part));
+            buf.put_bytes(0, class - BODY_HEADER - len);
         } else {
             kind_at -= KIND;
             buf[kind_at] = layer.kind_byte(Kind::Forward);
@@ -216,6 +216,20 @@ pub(crate) fn build<'a>(
     let len = (buf.len() - LEN) as u16;
     buf[..LEN].copy_from_slice(&len.to_be_bytes());
     buf.freeze()
+}
+
+/// The length of a body in parts.
+///
+/// # Panics
+///
+/// If it is above [`MAX_BODY`]: that is a mistake in the calling code, not in anybody's input.
+pub(crate) fn body_len(body: &[&[u8]]) -> usize {
+    let len = body.iter().map(|part| part.len()).sum();
+    assert!(
+        len <= MAX_BODY,
+        "a record's body has at most {MAX_BODY} bytes"
+    );
+    len
 }
 
 /// The length of the ciphertext that [`build`] makes under `layers` layers.

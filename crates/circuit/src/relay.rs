@@ -8,14 +8,14 @@
 
 use crate::cipher::RekeyPolicy;
 use crate::control::{NextHop, Offer, PayResult, PaymentNumber, Reading, ToClient, ToRelay};
-use crate::credit::{self, Bucket, Credit, MeterMismatch, OutOfCredit};
+use crate::credit::{self, Credit, MeterMismatch, OutOfCredit};
 use crate::handshake::{Hello, Welcome};
 use crate::lane::{CloseReason, CreateRefusal, ExtendRefusal};
 use crate::record::{self, Kind, Opened, Record, RecordError, Sealing};
 use crate::session::{Responder, Session, SessionError};
 use crate::{Limits, MAX_BODY, OnionSecret, Seed, Suite};
 use bytes::{Bytes, BytesMut};
-use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, Instant, Msat, RelayId};
+use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, Instant, Msat, RelayId, TokenBucket};
 use core::time::Duration;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -166,7 +166,7 @@ pub struct RelayCircuit {
     next: Next,
     limits: Limits,
     policy: RekeyPolicy,
-    free_records: Bucket,
+    free_records: TokenBucket,
     paused: bool,
     /// Downstream bytes at which the next reading is said.
     next_reading: ByteCount,
@@ -181,7 +181,7 @@ impl RelayCircuit {
             credit,
             next: Next::None,
             policy: limits.rekey,
-            free_records: Bucket::new(limits.control_burst, limits.control_interval),
+            free_records: TokenBucket::new(limits.control_burst, limits.control_interval),
             next_reading: limits.reading_every,
             limits,
             paused: false,
@@ -312,11 +312,17 @@ impl RelayCircuit {
         ByteCount::new(record::ciphertext_len(body.min(MAX_BODY), 1) as u64)
     }
 
-    /// Bytes from the stream's end at this hop, at most [`MAX_BODY`]: the bytes for the data lane
-    /// to the client. Ask [`may_send_down`](Self::may_send_down) first.
-    pub fn stream_to_client(&mut self, now: Instant, body: &[u8]) -> Result<Bytes, OutOfCredit> {
+    /// Bytes from the stream's end at this hop, in parts, at most [`MAX_BODY`] together: the bytes
+    /// for the data lane to the client. Ask [`may_send_down`](Self::may_send_down) first.
+    ///
+    /// # Panics
+    ///
+    /// If there are more.
+    pub fn stream_to_client(&mut self, now: Instant, body: &[&[u8]]) -> Result<Bytes, OutOfCredit> {
         self.last_activity = now;
-        self.credit.down.carry(Self::stream_len(body.len()))?;
+        self.credit
+            .down
+            .carry(Self::stream_len(record::body_len(body)))?;
         Ok(self.seal_data(Kind::Stream, body, now))
     }
 
@@ -415,17 +421,17 @@ impl RelayCircuit {
         let sealing = self.session.control.sealing(&self.policy, now);
         let wire = record::build(
             Kind::Control,
-            &message.to_bytes(),
+            &[&message.to_bytes()],
             core::iter::once(sealing),
         );
         self.outputs.push_back(RelayOutput::ToClient(wire));
     }
 
     fn seal_reading(&mut self, reading: Reading, now: Instant) -> Bytes {
-        self.seal_data(Kind::Control, &ToClient::Meter(reading).to_bytes(), now)
+        self.seal_data(Kind::Control, &[&ToClient::Meter(reading).to_bytes()], now)
     }
 
-    fn seal_data(&mut self, kind: Kind, body: &[u8], now: Instant) -> Bytes {
+    fn seal_data(&mut self, kind: Kind, body: &[&[u8]], now: Instant) -> Bytes {
         let sealing = self.session.data.sealing(&self.policy, now);
         record::build(kind, body, core::iter::once(sealing))
     }

@@ -19,9 +19,14 @@
 //! assert_eq!(key, LinkSecret::from_seed([7; 32]).key());
 //! ```
 
+mod clock;
 pub mod config;
 pub mod connect;
+mod h2;
 pub mod keys;
+mod lane;
 pub mod link;
 pub mod logging;
+pub mod relay;
 pub mod socks;
+pub mod store;

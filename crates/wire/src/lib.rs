@@ -32,12 +32,14 @@
 //! assert!(reader.finish().is_ok());
 //! ```
 
+mod bucket;
 mod codec;
 mod id;
 mod time;
 mod tlv;
 mod units;
 
+pub use bucket::TokenBucket;
 pub use codec::{Decode, DecodeError, Encode, Reader, Writer};
 pub use id::{HopIndex, RelayId, ServiceCode};
 pub use time::{Instant, UnixTime};

@@ -257,12 +257,16 @@ impl ClientCircuit {
         self.hops.get(hop.get()).map(|hop| &hop.credit)
     }
 
-    /// Seals bytes of the stream, at most [`crate::MAX_BODY`], for the data lane. Nothing is
-    /// changed if a hop's upstream credit does not suffice.
-    pub fn seal(&mut self, now: Instant, body: &[u8]) -> Result<Bytes, Blocked> {
-        debug_assert!(self.is_ready());
+    /// Seals bytes of the stream, in parts, at most [`crate::MAX_BODY`] together, for the data lane.
+    /// Nothing is changed if a hop's upstream credit does not suffice.
+    ///
+    /// # Panics
+    ///
+    /// If there are more, or before the circuit [is ready](Self::is_ready).
+    pub fn seal(&mut self, now: Instant, body: &[&[u8]]) -> Result<Bytes, Blocked> {
+        assert!(self.is_ready(), "the circuit is not ready");
         let last = self.hops.len() - 1;
-        self.carry_up(last, body.len(), true)?;
+        self.carry_up(last, record::body_len(body), true)?;
         let wire = self.build(now, Kind::Stream, body, last, |hop| &mut hop.session.data);
         self.ask_for_top_ups();
         Ok(wire)
@@ -308,7 +312,7 @@ impl ClientCircuit {
         self.hops[index].next_reading = reading.up.saturating_add(self.limits.reading_every);
         // For the hops before, it is one more record to forward.
         self.carry_up(index, message.len(), false).ok()?;
-        Some(self.build(now, Kind::Control, &message, index, |hop| {
+        Some(self.build(now, Kind::Control, &[&message], index, |hop| {
             &mut hop.session.data
         }))
     }
@@ -501,7 +505,7 @@ impl ClientCircuit {
 
     fn tell(&mut self, now: Instant, hop: HopIndex, message: &ToRelay) {
         let body = message.to_bytes();
-        let wire = self.build(now, Kind::Control, &body, hop.get(), |hop| {
+        let wire = self.build(now, Kind::Control, &[&body], hop.get(), |hop| {
             &mut hop.session.control
         });
         self.outputs.push_back(ClientOutput::Transmit(wire));
@@ -512,7 +516,7 @@ impl ClientCircuit {
         &mut self,
         now: Instant,
         kind: Kind,
-        body: &[u8],
+        body: &[&[u8]],
         last: usize,
         lane: impl Fn(&mut Hop) -> &mut crate::session::Duplex,
     ) -> Bytes {

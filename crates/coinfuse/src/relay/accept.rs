@@ -1,0 +1,169 @@
+//! Lanes that neighbours open: new circuits, and data lanes for those there are.
+
+use super::cashier::Judged;
+use super::cell::Cell;
+use super::{Shared, circuit, pump};
+use crate::lane::{LaneError, LaneReader, write};
+use crate::link::Link;
+use bytes::Bytes;
+use coinfuse_circuit::{
+    CircuitNumber, CreateRefusal, IncomingCircuit, LaneHeader, MAX_HANDSHAKE, PaymentNumber, Seed,
+    Welcome,
+};
+use coinfuse_wire::{Decode, Writer};
+use quinn::{RecvStream, SendStream};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::time::timeout;
+
+/// The circuits that a neighbour opened on one link.
+#[derive(Default)]
+struct Circuits(Mutex<HashMap<CircuitNumber, Weak<Cell>>>);
+
+impl Circuits {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CircuitNumber, Weak<Cell>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, number: CircuitNumber) -> Option<Arc<Cell>> {
+        self.lock().get(&number)?.upgrade()
+    }
+
+    /// Notes a new circuit, unless its number is in use.
+    fn insert(&self, number: CircuitNumber, cell: &Arc<Cell>) -> bool {
+        let mut circuits = self.lock();
+        if circuits
+            .get(&number)
+            .is_some_and(|cell| cell.strong_count() > 0)
+        {
+            return false;
+        }
+        if circuits.len() == circuits.capacity() {
+            circuits.retain(|_, cell| cell.strong_count() > 0);
+        }
+        circuits.insert(number, Arc::downgrade(cell));
+        true
+    }
+}
+
+/// Serves the lanes of a link until it is gone.
+pub(super) async fn serve_link(relay: Arc<Shared>, link: Link) {
+    let circuits = Arc::new(Circuits::default());
+    loop {
+        let lane = tokio::select! {
+            lane = link.accept_bi() => lane,
+            () = relay.shutdown.cancelled() => return,
+        };
+        let Ok((send, recv)) = lane else { return };
+        tokio::spawn(serve_lane(
+            Arc::clone(&relay),
+            Arc::clone(&circuits),
+            send,
+            recv,
+        ));
+    }
+}
+
+async fn serve_lane(
+    relay: Arc<Shared>,
+    circuits: Arc<Circuits>,
+    mut send: SendStream,
+    recv: RecvStream,
+) {
+    let mut reader = LaneReader::new(recv);
+    let limit = relay.limits.create_timeout;
+    let Ok(Ok(header)) = timeout(limit, read_header(&mut reader)).await else {
+        return;
+    };
+    match header {
+        LaneHeader::Data { circuit } => {
+            if let Some(cell) = circuits.get(circuit) {
+                pump::run_data_lane(cell, reader, send).await;
+            }
+        }
+        LaneHeader::Control {
+            circuit,
+            suite,
+            handshake,
+        } => {
+            let mut message = vec![0; usize::from(handshake)];
+            match timeout(limit, reader.read_exact(&mut message)).await {
+                Ok(Ok(())) => {}
+                _ => return,
+            }
+            let created = create(&relay, &circuits, circuit, suite, &message).await;
+            match created {
+                Ok((cell, judged, answer)) => {
+                    if write(&mut send, answer).await.is_ok() {
+                        circuit::run(cell, judged, reader, send).await;
+                    }
+                }
+                Err(refusal) => {
+                    let refused = Bytes::copy_from_slice(&[refusal.code()]);
+                    if write(&mut send, refused).await.is_ok() {
+                        let _already_closed = send.finish();
+                        // Not before the neighbour has it.
+                        let _gone = send.stopped().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn read_header(reader: &mut LaneReader) -> Result<LaneHeader, LaneError> {
+    let mut header = [0; 8];
+    reader.read_exact(&mut header[..1]).await?;
+    let len = LaneHeader::len_from_kind(header[0]).map_err(|_| LaneError::Lost)?;
+    reader.read_exact(&mut header[1..len]).await?;
+    LaneHeader::from_bytes(&header[..len]).map_err(|_| LaneError::Lost)
+}
+
+/// Makes a circuit: its cell, its first payment, and the answer for the control lane.
+async fn create(
+    relay: &Arc<Shared>,
+    circuits: &Circuits,
+    number: CircuitNumber,
+    suite: u8,
+    handshake: &[u8],
+) -> Result<(Arc<Cell>, Judged, Bytes), CreateRefusal> {
+    if !relay.admit() {
+        return Err(CreateRefusal::Busy);
+    }
+    let seed = Seed::new(crate::clock::random());
+    let incoming = IncomingCircuit::read(&relay.id, &relay.onion, suite, handshake, &seed)?;
+    let hello = incoming.hello();
+    let account = hello.account.id();
+    let unix = relay.clock.unix();
+    let judged = match &hello.offer {
+        Some(offer) => relay
+            .cashier
+            .judge(unix, account, PaymentNumber::FIRST, offer),
+        None => Judged::nothing(),
+    };
+    let (lease, balance) = relay.accounts.lease(account).map_err(|error| {
+        tracing::error!(%error, "the ledger cannot be read; circuits are refused");
+        CreateRefusal::Busy
+    })?;
+    let welcome = Welcome {
+        quote: relay.quote(unix),
+        balance,
+        provisional: judged.provisional,
+        result: judged.refusals(),
+        mints: relay.mints.clone(),
+    };
+    let (machine, answer) = incoming
+        .welcome(&welcome, relay.limits.circuit, relay.clock.now())
+        .map_err(|_| CreateRefusal::Malformed)?;
+    let cell = Arc::new(Cell::new(Arc::clone(relay), machine, lease));
+    if !circuits.insert(number, &cell) {
+        return Err(CreateRefusal::NumberInUse);
+    }
+    relay.accounts.set_user(account, &cell);
+    debug_assert!(answer.len() <= MAX_HANDSHAKE);
+    let mut out = Writer::new();
+    out.u8(0);
+    out.u16(answer.len() as u16);
+    out.put(&answer);
+    Ok((cell, judged, out.into_bytes().into()))
+}
