@@ -166,14 +166,46 @@ fn fields_out_of_bounds_are_refused_before_they_are_signed() {
     );
 }
 
-/// A descriptor with the fields of `made` and one more of type `kind`, signed by relay 1.
-fn with_extra_field(made: &Descriptor, kind: u8) -> Vec<u8> {
+/// A descriptor of relay 1 with the fields of `made`, as `change` leaves them.
+fn with_fields(made: &Descriptor, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let signed = made.as_bytes().len() - 64;
     let mut bytes = made.as_bytes()[..signed].to_vec();
-    bytes.extend_from_slice(&[kind, 3, b'n', b'e', b'w']);
+    change(&mut bytes);
     let signature = identity(1).sign("coinfuse relay descriptor v1", &bytes);
     bytes.extend_from_slice(&signature);
     bytes
+}
+
+fn with_extra_field(made: &Descriptor, kind: u8) -> Vec<u8> {
+    with_fields(made, |bytes| {
+        bytes.extend_from_slice(&[kind, 3, b'n', b'e', b'w'])
+    })
+}
+
+#[test]
+fn services_come_in_order_and_once() {
+    let made = relay(1, |body| {
+        body.services.insert(ServiceCode::EXIT);
+    });
+    let field = [16, 4, 0, 1, 0, 4];
+    let at = made
+        .as_bytes()
+        .windows(6)
+        .position(|window| window == field)
+        .unwrap();
+    let with = |first: u8, second: u8| {
+        read(&with_fields(&made, |bytes| {
+            bytes[at + 3] = first;
+            bytes[at + 5] = second;
+        }))
+    };
+    assert!(with(1, 3).is_ok());
+    for (first, second) in [(4, 1), (4, 4)] {
+        assert_eq!(
+            with(first, second),
+            Err(DecodeError::NotCanonical { what: "services" })
+        );
+    }
 }
 
 #[test]
