@@ -1,0 +1,46 @@
+//! The relay's ledger: what every account has been credited and charged, and which vouchers have
+//! been taken.
+//!
+//! One redb file, written by one thread of its own. Commands that wait are applied together in one
+//! transaction with one sync to disk and answered after it, so a busy relay pays for one sync per
+//! group and not per voucher.
+//!
+//! A relay may serve ahead of that sync. [`Ledger::reserve`] looks at once whether vouchers are new
+//! and holds them, so that no second circuit serves ahead on the same ones;
+//! [`Reservation::commit`] resolves when they are durable, which is when the relay may
+//! acknowledge them.
+//!
+//! ```no_run
+//! # use coinfuse::store::{AccountKey, CollectedVoucher, Ledger, LedgerConfig};
+//! # async fn example(account_id: [u8; 32], vouchers: Vec<CollectedVoucher>) -> Result<(), Box<dyn std::error::Error>> {
+//! let ledger = Ledger::open("ledger.redb".as_ref(), LedgerConfig::default())?;
+//! let account = AccountKey::new(account_id);
+//! let reservation = ledger.reserve(account, vouchers)?;
+//! let ahead = reservation.fresh(); // may be served from now on, at the relay's own risk
+//! let credit = reservation.commit().await?; // durable: acknowledge now
+//! assert!(credit.balance.credited >= ahead);
+//! ledger.record_use(account, ahead);
+//! ledger.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! After `kill -9` or a power cut: every credit that was acknowledged is there, no voucher counts
+//! twice, and at most [`LedgerConfig::flush_after`] of recorded use is lost, in the client's favour.
+
+mod hold;
+mod ledger;
+mod queue;
+mod tables;
+mod types;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use hold::Reservation;
+pub use ledger::{Ledger, LedgerConfig};
+pub use types::{
+    AccountKey, Balance, CollectedVoucher, Credit, LedgerError, Outcome, Outlook, Totals,
+    VoucherKey,
+};

@@ -1,0 +1,233 @@
+//! The tables of the file and what is done to them inside one transaction.
+
+use super::types::{
+    AccountKey, Balance, CollectedVoucher, LedgerError, Outcome, Totals, VoucherKey,
+};
+use coinfuse_wire::{Msat, UnixTime};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+/// Account to (credited, used), msat.
+const ACCOUNTS: TableDefinition<'_, &[u8; 32], (u64, u64)> = TableDefinition::new("accounts");
+/// Voucher to the account that has it.
+const SPENT: TableDefinition<'_, &[u8; 32], &[u8; 32]> = TableDefinition::new("spent");
+/// (locktime, voucher): the spent set in the order in which it may be forgotten.
+const EXPIRY: TableDefinition<'_, (u64, &[u8; 32]), ()> = TableDefinition::new("expiry");
+/// Voucher to (value in msat, locktime, bytes), until it has been redeemed.
+const COLLECTED: TableDefinition<'_, &[u8; 32], (u64, u64, &[u8])> =
+    TableDefinition::new("collected");
+/// Name to sum; see [`Totals`].
+const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
+
+const CREDITED: &str = "credited";
+const USED: &str = "used";
+const REDEEMED: &str = "redeemed";
+const VOUCHERS: &str = "vouchers";
+
+type Result<T> = core::result::Result<T, redb::Error>;
+
+/// Makes the tables of a new file, so that readers find them.
+pub(super) fn create(db: &Database) -> Result<()> {
+    let txn = db.begin_write()?;
+    Tables::open(&txn)?;
+    Ok(txn.commit()?)
+}
+
+/// Every table, open for writing in one transaction.
+pub(super) struct Tables<'t> {
+    accounts: Table<'t, &'static [u8; 32], (u64, u64)>,
+    spent: Table<'t, &'static [u8; 32], &'static [u8; 32]>,
+    expiry: Table<'t, (u64, &'static [u8; 32]), ()>,
+    collected: Table<'t, &'static [u8; 32], (u64, u64, &'static [u8])>,
+    totals: Table<'t, &'static str, u64>,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            accounts: txn.open_table(ACCOUNTS)?,
+            spent: txn.open_table(SPENT)?,
+            expiry: txn.open_table(EXPIRY)?,
+            collected: txn.open_table(COLLECTED)?,
+            totals: txn.open_table(TOTALS)?,
+        })
+    }
+
+    /// Takes one voucher for `account`, unless somebody has it.
+    pub(super) fn take(
+        &mut self,
+        account: &AccountKey,
+        voucher: &CollectedVoucher,
+    ) -> Result<Outcome> {
+        let key = voucher.key.as_bytes();
+        if let Some(owner) = self.spent.get(key)? {
+            let same = owner.value() == account.as_bytes();
+            return Ok(if same {
+                Outcome::AlreadyCredited
+            } else {
+                Outcome::Spent
+            });
+        }
+        self.spent.insert(key, account.as_bytes())?;
+        self.expiry.insert((voucher.locktime.secs(), key), ())?;
+        let row = (
+            voucher.value.get(),
+            voucher.locktime.secs(),
+            voucher.bytes.as_slice(),
+        );
+        self.collected.insert(key, row)?;
+        self.add(VOUCHERS, 1)?;
+        Ok(Outcome::Credited)
+    }
+
+    /// Adds to an account's credit; a new account begins here.
+    pub(super) fn credit(&mut self, account: &AccountKey, value: Msat) -> Result<Balance> {
+        let mut balance = self.balance(account)?;
+        if !value.is_zero() {
+            balance.credited = balance.credited.saturating_add(value);
+            self.put(account, &balance)?;
+            self.add(CREDITED, value.get())?;
+        }
+        Ok(balance)
+    }
+
+    /// Raises what an account has used to `used`; a smaller number is old news.
+    pub(super) fn raise_use(&mut self, account: &AccountKey, used: Msat) -> Result<()> {
+        let mut balance = self.balance(account)?;
+        if let Some(more) = used
+            .checked_sub(balance.used)
+            .filter(|more| !more.is_zero())
+        {
+            balance.used = used;
+            self.put(account, &balance)?;
+            self.add(USED, more.get())?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a voucher has been redeemed. Doing it twice changes nothing.
+    pub(super) fn redeemed(&mut self, key: &VoucherKey) -> Result<()> {
+        let value = self
+            .collected
+            .remove(key.as_bytes())?
+            .map(|row| row.value().0);
+        match value {
+            Some(value) => self.add(REDEEMED, value),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets up to `limit` spent vouchers whose lock ended before `before`, oldest first. One
+    /// that was never redeemed stays in the collected table.
+    pub(super) fn prune(&mut self, before: UnixTime, limit: usize) -> Result<usize> {
+        let mut old = Vec::new();
+        for row in self.expiry.range(..(before.secs(), &[0; 32]))?.take(limit) {
+            let entry = row?.0;
+            let (locktime, key) = entry.value();
+            old.push((locktime, *key));
+        }
+        for (locktime, key) in &old {
+            self.expiry.remove((*locktime, key))?;
+            self.spent.remove(key)?;
+        }
+        Ok(old.len())
+    }
+
+    fn balance(&self, account: &AccountKey) -> Result<Balance> {
+        read_balance(&self.accounts, account)
+    }
+
+    fn put(&mut self, account: &AccountKey, balance: &Balance) -> Result<()> {
+        let row = (balance.credited.get(), balance.used.get());
+        self.accounts.insert(account.as_bytes(), row)?;
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, more: u64) -> Result<()> {
+        let sum = self
+            .totals
+            .get(name)?
+            .map_or(0, |row| row.value())
+            .saturating_add(more);
+        self.totals.insert(name, sum)?;
+        Ok(())
+    }
+}
+
+fn read_balance(
+    accounts: &impl ReadableTable<&'static [u8; 32], (u64, u64)>,
+    account: &AccountKey,
+) -> Result<Balance> {
+    let row = accounts
+        .get(account.as_bytes())?
+        .map_or((0, 0), |row| row.value());
+    Ok(Balance {
+        credited: Msat::new(row.0),
+        used: Msat::new(row.1),
+    })
+}
+
+/// An account as it was last committed; a new one is empty.
+pub(super) fn balance(
+    db: &Database,
+    account: &AccountKey,
+) -> core::result::Result<Balance, LedgerError> {
+    let read = || read_balance(&db.begin_read()?.open_table(ACCOUNTS)?, account);
+    read().map_err(LedgerError::storage)
+}
+
+/// Who has each voucher, as last committed.
+pub(super) fn owners<'k>(
+    db: &Database,
+    keys: impl Iterator<Item = &'k VoucherKey>,
+) -> core::result::Result<Vec<Option<AccountKey>>, LedgerError> {
+    let read = || -> Result<Vec<_>> {
+        let spent = db.begin_read()?.open_table(SPENT)?;
+        keys.map(|key| {
+            let owner = ReadableTable::get(&spent, key.as_bytes())?;
+            Ok(owner.map(|owner| AccountKey::new(*owner.value())))
+        })
+        .collect()
+    };
+    read().map_err(LedgerError::storage)
+}
+
+/// Up to `limit` vouchers that wait to be redeemed.
+pub(super) fn collected(
+    db: &Database,
+    limit: usize,
+) -> core::result::Result<Vec<CollectedVoucher>, LedgerError> {
+    let read = || -> Result<Vec<_>> {
+        let table = db.begin_read()?.open_table(COLLECTED)?;
+        let rows = ReadableTable::iter(&table)?;
+        rows.take(limit)
+            .map(|row| {
+                let (key, row) = row?;
+                let (value, locktime, bytes) = row.value();
+                Ok(CollectedVoucher {
+                    key: VoucherKey::new(*key.value()),
+                    value: Msat::new(value),
+                    locktime: UnixTime::from_secs(locktime),
+                    bytes: bytes.to_vec(),
+                })
+            })
+            .collect()
+    };
+    read().map_err(LedgerError::storage)
+}
+
+/// The sums as last committed.
+pub(super) fn totals(db: &Database) -> core::result::Result<Totals, LedgerError> {
+    let read = || -> Result<Totals> {
+        let table = db.begin_read()?.open_table(TOTALS)?;
+        let sum = |name| -> Result<u64> {
+            Ok(ReadableTable::get(&table, name)?.map_or(0, |row| row.value()))
+        };
+        Ok(Totals {
+            credited: Msat::new(sum(CREDITED)?),
+            used: Msat::new(sum(USED)?),
+            redeemed: Msat::new(sum(REDEEMED)?),
+            vouchers: sum(VOUCHERS)?,
+        })
+    };
+    read().map_err(LedgerError::storage)
+}
