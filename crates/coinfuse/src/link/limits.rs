@@ -20,7 +20,8 @@ pub struct LinkLimits {
     /// Bytes that a peer may send on one stream before we have read them. Default 4 MiB.
     ///
     /// This caps a stream at `window / round trip`: 4 MiB is 335 Mbit/s at 100 ms, more than three
-    /// times what such a path of 100 Mbit/s needs. Worst case: a hostile peer fills the windows of all
+    /// times what such a path of 100 Mbit/s needs (measured: 95.8 Mbit/s once it has started, 86 to
+    /// 89 over the first 12 s; 62 with 1 MiB). Worst case: a hostile peer fills the windows of all
     /// its streams while we read none, `2 * max_circuits * stream_receive_window` per link, 2 GiB with
     /// the defaults. So whoever owns the circuits must close those that stay stalled. There is
     /// on purpose no window for the connection as a whole: with one, a few stalled circuits would
@@ -57,7 +58,7 @@ pub struct LinkLimits {
 
     /// How often the dialling side sends a sign of life on a silent link. Default 10 s.
     ///
-    /// Costs some 80 bytes each way. Must be well under [`Self::idle_timeout`].
+    /// Costs some 80 bytes each way. At most a third of [`Self::idle_timeout`] is used.
     pub keep_alive: Duration,
 
     /// How long a handshake may take, as dialler and as the dialled side. Default 10 s.

@@ -35,7 +35,7 @@ pub(super) fn transport_config(limits: &LinkLimits, side: Side) -> Arc<Transport
         // The spin bit would show the round trip to every observer on the path.
         .allow_spin(false);
     if side == Side::Dialling {
-        config.keep_alive_interval(Some(limits.keep_alive));
+        config.keep_alive_interval(Some(limits.keep_alive.min(limits.idle_timeout / 3)));
     }
     Arc::new(config)
 }
