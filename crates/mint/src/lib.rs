@@ -47,5 +47,5 @@ pub use cdk_common::nuts::{Id as KeysetId, PublicKey};
 pub use config::{Backend, MintConfig, Unit};
 pub use error::MintError;
 pub use issuer::{IssuerKeys, NotOurs};
-pub use loopback::{LightningWallet, LoopbackLightning};
+pub use loopback::{LightningWallet, LoopbackLightning, LoopbackSetting};
 pub use mint::{EmbeddedMint, Totals};

@@ -246,7 +246,8 @@ impl Lane {
 
     fn accept(&mut self, now: Instant, datagram: Datagram) {
         self.seen += 1;
-        let lost = self.config.lose_one_in > 0 && self.seen % self.config.lose_one_in == 0;
+        // No number from 1 on is a multiple of 0.
+        let lost = self.seen.is_multiple_of(self.config.lose_one_in);
         let start = self.free_at.map_or(now, |free_at| free_at.max(now));
         if lost || start - now > self.transit(self.config.queue_bytes) {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);

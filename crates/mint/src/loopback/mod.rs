@@ -34,6 +34,7 @@ mod invoice;
 mod ledger;
 pub mod line;
 mod node;
+mod setting;
 mod tcp;
 mod wallet;
 
@@ -48,6 +49,7 @@ use ledger::Ledger;
 use line::{LineError, Refusal, Request, Response};
 
 pub use node::LoopbackNode;
+pub use setting::{LoopbackSetting, NotASetting};
 pub use tcp::LoopbackServer;
 pub use wallet::{LightningWallet, PayError};
 
