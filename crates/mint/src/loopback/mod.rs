@@ -27,7 +27,7 @@
 //!
 //! One process owns the books and serves them on a loopback address with
 //! [`LoopbackLightning::serve`]; the others [`LoopbackLightning::connect`] to it. The protocol is
-//! one line each way and is described in [`line`]. Whoever can reach the port can grant himself
+//! one line each way and is described in [`mod@line`]. Whoever can reach the port can grant himself
 //! money, which is one more reason to keep it to demonstrations.
 
 mod invoice;
