@@ -2,7 +2,6 @@
 
 use bytes::{Buf, Bytes};
 use core::future::poll_fn;
-use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use h2::{RecvStream, SendStream};
 use std::io;
@@ -99,13 +98,5 @@ impl Receiver {
         self.unread.advance(n);
         // It fails only for a stream that is over.
         let _over = self.stream.flow_control().release_capacity(n);
-    }
-}
-
-/// Waits until the other end resets a stream that has been sent to its end, or takes it.
-pub(crate) fn poll_reset(sender: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<h2::Reason> {
-    match ready!(Pin::new(sender).poll_reset(cx)) {
-        Ok(reason) => Poll::Ready(reason),
-        Err(_) => Poll::Ready(h2::Reason::CANCEL),
     }
 }

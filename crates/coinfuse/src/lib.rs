@@ -19,10 +19,12 @@
 //! assert_eq!(key, LinkSecret::from_seed([7; 32]).key());
 //! ```
 
+pub mod client;
 mod clock;
 pub mod config;
 pub mod connect;
 mod h2;
+mod hardware;
 pub mod keys;
 mod lane;
 pub mod link;

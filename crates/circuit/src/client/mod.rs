@@ -242,6 +242,11 @@ impl ClientCircuit {
         self.outputs.pop_front()
     }
 
+    /// True when [`poll_output`](Self::poll_output) has something.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// True when all sessions stand.
     pub fn is_ready(&self) -> bool {
         self.hops.len() == self.plans.len()

@@ -1,8 +1,8 @@
 //! When to pay, and how much: early, in few sizes, and never for all hops at once.
 
-use crate::Seed;
 use crate::credit::Pool;
-use coinfuse_wire::{ByteCount, Msat};
+use crate::{Price, Seed};
+use coinfuse_wire::{ByteCount, Msat, Rate};
 use ring::hmac;
 
 /// How a client keeps its pools filled.
@@ -27,6 +27,20 @@ impl Default for TopUpPolicy {
             increment_down: ByteCount::from_mib(32),
             increment_up: ByteCount::from_mib(8),
         }
+    }
+}
+
+impl TopUpPolicy {
+    /// What a circuit's first payment to a hop should be: the upstream and the downstream part.
+    pub fn first_payment(&self, price: &Price) -> (Msat, Msat) {
+        let amount = |rate: Rate, bytes| match rate {
+            Rate::FREE => Msat::ZERO,
+            rate => round_up(rate.charge(bytes)),
+        };
+        (
+            amount(price.up, self.increment_up),
+            amount(price.down, self.increment_down),
+        )
     }
 }
 
@@ -138,8 +152,6 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coinfuse_wire::Rate;
-
     #[test]
     fn a_pool_asks_once_and_again_when_it_was_filled_and_used() {
         let mut dice = Dice::new(&Seed::new([1; 32]));

@@ -1,0 +1,234 @@
+//! Building a circuit: choose, pay, connect, extend.
+
+use super::cell::Cell;
+use super::circuit::{Control, OpenCircuit, Parts};
+use super::payer::{HopAccount, Purchase};
+use super::{ClientError, Inner};
+use crate::clock::random;
+use crate::connect::Isolation;
+use crate::lane::{LaneReader, write};
+use crate::link::{LinkKey, LinkLease};
+use crate::relay::open_control_lane;
+use coinfuse_circuit::{
+    CircuitNumber, ClientCircuit, HopPlan, LaneHeader, NextHop, OnionKey, Price, Seed, Suite,
+};
+use coinfuse_delivery::{Host, Target};
+use coinfuse_directory::{Descriptor, ExitNeed, Path, PathConstraints, select_path};
+use coinfuse_wire::{Encode, HopIndex, Msat, RelayId};
+use quinn::SendStream;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+impl Inner {
+    /// Chooses relays for a circuit to a target, without those that just failed.
+    pub(super) fn choose(
+        &self,
+        target: &Target,
+        excluded: &BTreeSet<RelayId>,
+    ) -> Result<Path, ClientError> {
+        let need = match target.host() {
+            Host::Ip(ip) => ExitNeed::Address(*ip, target.port()),
+            Host::Name(_) => ExitNeed::Name {
+                port: target.port(),
+            },
+        };
+        let ceiling = self.config.max_price;
+        let constraints = PathConstraints::new(self.config.hops)
+            .exit_to(need)
+            .max_price(coinfuse_directory::Price {
+                up: ceiling.up,
+                down: ceiling.down,
+            })
+            .pay_with(self.mint_urls.iter().cloned())
+            .exclude(excluded.iter().copied())
+            .suites(Suite::ALL.map(|suite| coinfuse_directory::Suite::new(suite.code())))
+            .fresh_at(self.clock.unix());
+        let directory = self
+            .directory
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(select_path(&directory, &constraints, random())?)
+    }
+
+    /// Builds a circuit along a path.
+    pub(super) async fn build(
+        self: &Arc<Self>,
+        path: Path,
+        isolation: Isolation,
+    ) -> Result<OpenCircuit, ClientError> {
+        let accounts = path
+            .hops()
+            .iter()
+            .map(|relay| self.payer.account(relay, isolation))
+            .collect::<Result<Vec<_>, _>>()?;
+        let built = timeout(
+            self.config.build_timeout,
+            self.build_with(path, accounts.clone()),
+        );
+        let built = built.await.unwrap_or(Err(ClientError::BuildTimedOut));
+        if built.is_err() {
+            accounts
+                .iter()
+                .for_each(|account| self.payer.release(account, None));
+        }
+        built
+    }
+
+    async fn build_with(
+        self: &Arc<Self>,
+        path: Path,
+        accounts: Vec<HopAccount>,
+    ) -> Result<OpenCircuit, ClientError> {
+        let begun = self.clock.now();
+        // Paying and connecting do not need each other.
+        let (purchases, link) = tokio::try_join!(
+            self.first_payments(&path, &accounts),
+            self.first_link(&path)
+        )?;
+        let (machine, create) = ClientCircuit::start(
+            self.plans(&path, &accounts, &purchases)?,
+            self.config.top_up,
+            self.config.circuit,
+            || Seed::new(random()),
+        )?;
+        let number = self.next_number();
+        let (send, recv) = link.open_bi().await.map_err(|_| ClientError::CircuitLost)?;
+        let mut lane = (send, LaneReader::new(recv));
+        let answer = open_control_lane(&mut lane, number, create.suite, &create.handshake)
+            .await
+            .map_err(ClientError::FirstHop)?;
+        let cell = Arc::new(Cell::new(machine, self.clock, self.shutdown.child_token()));
+        self.note_first_payments(&cell, purchases);
+        let now = self.clock.now();
+        cell.with(|state| state.machine.created(now, self.clock.unix(), &answer))?;
+        let (send, reader) = lane;
+        let mut control = Control {
+            cell: Arc::clone(&cell),
+            payer: Arc::clone(&self.payer),
+            accounts: accounts.clone(),
+            send,
+            reader,
+        };
+        control.until_ready().await?;
+        tokio::spawn(control.run());
+        let data = open_data_lane(&link, number).await?;
+        let built_in = self.clock.now().saturating_since(begun);
+        let payer = Arc::clone(&self.payer);
+        OpenCircuit::start(Parts {
+            cell,
+            path,
+            accounts,
+            payer,
+            link,
+            data,
+            built_in,
+        })
+        .await
+    }
+
+    async fn first_link(&self, path: &Path) -> Result<LinkLease, ClientError> {
+        let first = path.first();
+        let key = LinkKey::new(*first.keys.link.as_bytes());
+        self.links
+            .get(key, &first.addresses)
+            .await
+            .map_err(|error| ClientError::Link {
+                relay: first.relay,
+                error,
+            })
+    }
+
+    /// Buys what the hops are paid with their handshakes: nothing for accounts that have enough.
+    async fn first_payments(
+        &self,
+        path: &Path,
+        accounts: &[HopAccount],
+    ) -> Result<Vec<Purchase>, ClientError> {
+        let wants: Vec<_> = path
+            .hops()
+            .iter()
+            .zip(accounts)
+            .map(|(relay, account)| {
+                let (up, down) = self.config.top_up.first_payment(&price(relay));
+                let enough = up.saturating_add(down);
+                let amounts = if self.payer.left(account) >= enough {
+                    vec![]
+                } else {
+                    vec![up, down]
+                };
+                (account, amounts)
+            })
+            .collect();
+        self.payer.buy(self.clock.unix(), &wants).await
+    }
+
+    fn plans(
+        &self,
+        path: &Path,
+        accounts: &[HopAccount],
+        purchases: &[Purchase],
+    ) -> Result<Vec<HopPlan>, ClientError> {
+        let hops = path.hops().iter().zip(accounts).zip(purchases);
+        hops.map(|((relay, account), purchase)| {
+            let (up, _) = self.config.top_up.first_payment(&price(relay));
+            Ok(HopPlan {
+                relay: relay.relay,
+                onion_key: OnionKey::new(*relay.keys.onion.as_bytes()),
+                suite: suite(relay).ok_or(ClientError::BadDescriptor(relay.relay))?,
+                link: NextHop {
+                    link_key: *relay.keys.link.as_bytes(),
+                    addresses: relay.addresses.clone(),
+                },
+                ceiling: self.config.max_price,
+                account: account.token,
+                upstream: up.max(Msat::new(1)),
+                offer: purchase.offer(),
+            })
+        })
+        .collect()
+    }
+
+    fn note_first_payments(&self, cell: &Cell, purchases: Vec<Purchase>) {
+        let mut state = cell.lock();
+        for (index, purchase) in purchases.into_iter().enumerate() {
+            if let Some(hop) = HopIndex::new(index) {
+                state.note_first(hop, purchase);
+            }
+        }
+    }
+}
+
+fn price(relay: &Descriptor) -> Price {
+    Price {
+        up: relay.price.up,
+        down: relay.price.down,
+    }
+}
+
+/// The relay's first choice among the suites that both speak. A machine without AES hardware
+/// takes the other one where it can.
+fn suite(relay: &Descriptor) -> Option<Suite> {
+    let both: Vec<_> = relay
+        .suites
+        .iter()
+        .filter_map(|suite| Suite::from_code(suite.get()))
+        .collect();
+    let slow_aes = !crate::hardware::has_aes();
+    both.iter()
+        .find(|suite| !(slow_aes && **suite == Suite::AesGcm))
+        .or(both.first())
+        .copied()
+}
+
+async fn open_data_lane(
+    link: &LinkLease,
+    circuit: CircuitNumber,
+) -> Result<(SendStream, LaneReader), ClientError> {
+    let (mut send, recv) = link.open_bi().await.map_err(|_| ClientError::CircuitLost)?;
+    let header = LaneHeader::Data { circuit }.to_bytes();
+    write(&mut send, header.into())
+        .await
+        .map_err(|_| ClientError::CircuitLost)?;
+    Ok((send, LaneReader::new(recv)))
+}

@@ -1,0 +1,156 @@
+//! What the tasks of one circuit share at its client.
+
+use super::payer::Purchase;
+use crate::clock::Clock;
+use bytes::Bytes;
+use coinfuse_circuit::{
+    ClientCircuit, ClientCircuitError, ClientOutput, Credit, Direction, Offer, PayResult,
+    PaymentNumber,
+};
+use coinfuse_wire::{HopIndex, Msat};
+use core::task::{Context, Poll, Waker};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// A circuit at its client. The lock is never held across an await.
+pub(super) struct Cell {
+    state: Mutex<State>,
+    /// The circuit's tasks end when this is cancelled.
+    pub(super) over: CancellationToken,
+    /// The control task has something to do.
+    outputs: Notify,
+    clock: Clock,
+}
+
+pub(super) struct State {
+    pub(super) machine: ClientCircuit,
+    /// Who waits for upstream credit.
+    waiting: Option<Waker>,
+    /// Payments that were sent and not answered.
+    payments: HashMap<(HopIndex, PaymentNumber), Purchase>,
+}
+
+impl Cell {
+    pub(super) fn new(machine: ClientCircuit, clock: Clock, over: CancellationToken) -> Self {
+        let state = State {
+            machine,
+            waiting: None,
+            payments: HashMap::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            over,
+            outputs: Notify::new(),
+            clock,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) async fn outputs(&self) {
+        self.outputs.notified().await;
+    }
+
+    pub(super) fn next_output(&self) -> Option<ClientOutput> {
+        self.lock().machine.poll_output()
+    }
+
+    pub(super) fn credit(&self, hop: HopIndex) -> Option<Credit> {
+        self.lock().machine.credit(hop).copied()
+    }
+
+    /// Works on the machine, and lets the control task do what comes of it.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = work(&mut state);
+        if state.machine.has_output() {
+            self.outputs.notify_one();
+        }
+        result
+    }
+
+    /// Seals stream bytes as soon as every hop is paid for them.
+    pub(super) fn poll_seal(&self, cx: &mut Context<'_>, body: &[&[u8]]) -> Poll<Bytes> {
+        let now = self.clock.now();
+        self.with(|state| match state.machine.seal(now, body) {
+            Ok(wire) => Poll::Ready(wire),
+            Err(_) => {
+                state.waiting = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+    }
+
+    /// Opens a record of the data lane.
+    pub(super) fn open(
+        &self,
+        record: coinfuse_circuit::Record,
+    ) -> Result<Option<bytes::BytesMut>, ClientCircuitError> {
+        let now = self.clock.now();
+        self.with(|state| state.machine.open(now, record))
+    }
+
+    /// A reading of the meter for one of the hops, if one is due.
+    pub(super) fn poll_reading(&self) -> Option<Bytes> {
+        let now = self.clock.now();
+        self.lock().machine.poll_reading(now)
+    }
+
+    /// Sends a purchase to its hop.
+    pub(super) fn pay(
+        &self,
+        hop: HopIndex,
+        purchase: Purchase,
+        direction: Direction,
+        offer: Offer,
+    ) {
+        let upstream = match direction {
+            Direction::Up => Msat::MAX,
+            Direction::Down => Msat::ZERO,
+        };
+        let now = self.clock.now();
+        self.with(|state| {
+            let number = state
+                .machine
+                .pay(now, hop, offer, upstream, Some(direction));
+            if let Some(number) = number {
+                state.payments.insert((hop, number), purchase);
+            }
+        });
+    }
+
+    /// There is no money for a top-up now.
+    pub(super) fn decline(&self, hop: HopIndex, direction: Direction) {
+        self.with(|state| {
+            state.machine.decline(hop, direction);
+            state.wake_waiting();
+        });
+    }
+}
+
+impl State {
+    /// Notes the purchase that went with a hop's handshake.
+    pub(super) fn note_first(&mut self, hop: HopIndex, purchase: Purchase) {
+        self.payments.insert((hop, PaymentNumber::FIRST), purchase);
+    }
+
+    /// The purchase that a result is about.
+    pub(super) fn answered(&mut self, hop: HopIndex, result: &PayResult) -> Option<Purchase> {
+        self.wake_waiting();
+        self.payments.remove(&(hop, result.number))
+    }
+
+    pub(super) fn wake_waiting(&mut self) {
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A client: streams through circuits that it builds and pays for.
+//!
+//! ```text
+//! Client::connect ── circuits ── build ── payer ── purse       choose, pay, connect, extend
+//!                        └ circuit ── control lane             messages, top-ups
+//!                                  └─ data lane ── HTTP/2      streams
+//! ```
+
+mod build;
+mod cell;
+mod circuit;
+mod circuits;
+mod config;
+mod error;
+mod payer;
+mod report;
+mod stream;
+
+pub use config::ClientConfig;
+pub use error::ClientError;
+pub use report::{CircuitReport, HopReport};
+pub use stream::Stream;
+
+use crate::clock::Clock;
+use crate::connect::{Connect, ConnectError, Isolation};
+use crate::link::{CloseReason, LinkEndpoint, LinkPool};
+use circuits::Circuits;
+use coinfuse_circuit::CircuitNumber;
+use coinfuse_delivery::Target;
+use coinfuse_directory::{Directory, MintUrl};
+use coinfuse_voucher::Purse;
+use coinfuse_wire::Msat;
+use payer::Payer;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
+
+/// A client of the network. A cheap handle: clones are the same client.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: ClientConfig,
+    directory: RwLock<Directory>,
+    payer: Arc<Payer>,
+    mint_urls: Vec<MintUrl>,
+    endpoint: LinkEndpoint,
+    links: LinkPool,
+    circuits: Circuits,
+    next_number: AtomicU32,
+    clock: Clock,
+    shutdown: CancellationToken,
+}
+
+impl Client {
+    /// Starts a client on the current tokio runtime. `purse` pays; `seed`, 32 random bytes that
+    /// are kept, names its accounts at relays, so that credit is found again after a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Bind`] if the system gives no socket, [`ClientError::Purse`] if the purse
+    /// cannot be read.
+    pub async fn start(
+        config: ClientConfig,
+        directory: Directory,
+        purse: Purse,
+        seed: &[u8; 32],
+    ) -> Result<Self, ClientError> {
+        let endpoint = LinkEndpoint::bind_for_dialling(config.links.clone())?;
+        let mint_urls = purse.balances().await;
+        let mint_urls = mint_urls
+            .keys()
+            .filter_map(|mint| mint.url().to_string().parse().ok())
+            .collect();
+        let inner = Arc::new(Inner {
+            payer: Arc::new(Payer::new(purse, seed, config.spending_cap)),
+            config,
+            directory: RwLock::new(directory),
+            mint_urls,
+            links: LinkPool::new(endpoint.clone()),
+            endpoint,
+            circuits: Circuits::default(),
+            next_number: AtomicU32::new(0),
+            clock: Clock::start(),
+            shutdown: CancellationToken::new(),
+        });
+        tokio::spawn(circuits::tend(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// Opens a stream to `target`, given as `host:port`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Exit`] with [`coinfuse_delivery::ExitFailure::BadTarget`] if the text is no
+    /// target, and as [`Self::connect_isolated`].
+    pub async fn connect(&self, target: &str) -> Result<Stream, ClientError> {
+        let target = target
+            .parse()
+            .map_err(|_| coinfuse_delivery::ExitFailure::BadTarget)?;
+        self.connect_isolated(&target, Isolation::NONE).await
+    }
+
+    /// Opens a stream to `target`. Streams of different `isolation` never share a circuit or an
+    /// account. Comes back when the target is connected.
+    ///
+    /// # Errors
+    ///
+    /// Why the last of several attempts failed.
+    pub async fn connect_isolated(
+        &self,
+        target: &Target,
+        isolation: Isolation,
+    ) -> Result<Stream, ClientError> {
+        self.inner.connect(target, isolation).await
+    }
+
+    /// Builds a circuit for streams to `target` ahead of their being asked for, even if there is
+    /// one already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect_isolated`].
+    pub async fn prepare(
+        &self,
+        target: &Target,
+        isolation: Isolation,
+    ) -> Result<CircuitReport, ClientError> {
+        self.inner.prepare(target, isolation).await
+    }
+
+    /// The open circuits.
+    pub fn circuits(&self) -> Vec<CircuitReport> {
+        self.inner.circuits.report()
+    }
+
+    /// Closes all circuits of one isolation; the next stream gets a new one.
+    pub fn close_circuits(&self, isolation: Isolation) {
+        self.inner.circuits.close(isolation);
+    }
+
+    /// What was spent on vouchers since the start.
+    pub fn spent(&self) -> Msat {
+        self.inner.payer.spent()
+    }
+
+    /// The purse that pays.
+    pub fn purse(&self) -> &Purse {
+        self.inner.payer.purse()
+    }
+
+    /// Uses another directory for circuits to come.
+    pub fn set_directory(&self, directory: Directory) {
+        *self
+            .inner
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = directory;
+    }
+
+    /// Closes all circuits and links, after telling everybody.
+    pub async fn shutdown(&self) {
+        self.inner.shutdown.cancel();
+        self.inner.circuits.close_all();
+        // The circuits' last words are already written when the tasks have had a turn.
+        tokio::time::sleep(core::time::Duration::from_millis(50)).await;
+        self.inner.endpoint.close(CloseReason::Shutdown).await;
+    }
+}
+
+impl Connect for Client {
+    type Stream = Stream;
+
+    async fn connect(
+        &self,
+        target: Target,
+        isolation: Isolation,
+    ) -> Result<Self::Stream, ConnectError> {
+        self.connect_isolated(&target, isolation)
+            .await
+            .map_err(|error| {
+                tracing::info!(%error, "a stream was not opened");
+                ConnectError::from(&error)
+            })
+    }
+}
+
+impl Inner {
+    fn next_number(&self) -> CircuitNumber {
+        CircuitNumber(self.next_number.fetch_add(1, Ordering::Relaxed))
+    }
+}

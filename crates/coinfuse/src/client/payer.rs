@@ -1,0 +1,316 @@
+//! Paying hops: which mint, which account, within which cap.
+
+use super::ClientError;
+use coinfuse_circuit::{AccountToken, Offer, PayResult};
+use coinfuse_directory::{Descriptor, MintOffer, MintUnit};
+use coinfuse_voucher::{
+    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Unit, VoucherPublicKey,
+};
+use coinfuse_wire::{Encode, Msat, RelayId, UnixTime};
+use core::time::Duration;
+use ring::hmac;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::connect::Isolation;
+
+/// How much more than needed is moved to a relay's own mint at once, since each move is a
+/// Lightning payment.
+const ACROSS_FACTOR: u64 = 16;
+/// How long a Lightning payment between two mints may take.
+const ACROSS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Vouchers on their way to a hop.
+#[derive(Debug)]
+pub(super) struct Purchase {
+    vouchers: Vec<Bought>,
+}
+
+/// What a hop is paid with.
+#[derive(Debug, Clone)]
+pub(super) struct HopAccount {
+    relay: RelayId,
+    voucher_key: VoucherPublicKey,
+    mints: Vec<(MintId, bool)>,
+    pub(super) token: AccountToken,
+}
+
+/// Pays for the circuits of one client.
+pub(super) struct Payer {
+    purse: Purse,
+    /// From which account tokens are derived, so that credit is found again after a restart.
+    accounts_key: hmac::Key,
+    state: Mutex<State>,
+    /// One move between mints at a time.
+    moving: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    /// What may still be spent in this run.
+    budget: Msat,
+    spent: Msat,
+    in_use: HashSet<AccountToken>,
+    /// What is left on accounts that were used before.
+    left: HashMap<AccountToken, Msat>,
+}
+
+impl Payer {
+    pub(super) fn new(purse: Purse, seed: &[u8; 32], budget: Msat) -> Self {
+        Self {
+            purse,
+            accounts_key: hmac::Key::new(hmac::HMAC_SHA256, seed),
+            state: Mutex::new(State {
+                budget,
+                spent: Msat::ZERO,
+                in_use: HashSet::new(),
+                left: HashMap::new(),
+            }),
+            moving: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn purse(&self) -> &Purse {
+        &self.purse
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was spent on vouchers since the start.
+    pub(super) fn spent(&self) -> Msat {
+        self.lock().spent
+    }
+
+    /// An account at a relay that no other circuit uses. The same relay and isolation get the same
+    /// accounts after a restart; different isolations never share one.
+    pub(super) fn account(
+        &self,
+        relay: &Descriptor,
+        isolation: Isolation,
+    ) -> Result<HopAccount, ClientError> {
+        let voucher_key = VoucherPublicKey::from_bytes(relay.keys.voucher.as_bytes())
+            .ok_or(ClientError::BadDescriptor(relay.relay))?;
+        let mut state = self.lock();
+        let token = (0u32..)
+            .map(|slot| self.token(&relay.relay, isolation, slot))
+            .find(|token| state.in_use.insert(*token))
+            .ok_or(ClientError::BadDescriptor(relay.relay))?;
+        let mints = relay.mints.iter().filter_map(mint_id).collect();
+        Ok(HopAccount {
+            relay: relay.relay,
+            voucher_key,
+            mints,
+            token,
+        })
+    }
+
+    fn token(&self, relay: &RelayId, isolation: Isolation, slot: u32) -> AccountToken {
+        let mut context = hmac::Context::with_key(&self.accounts_key);
+        context.update(b"coinfuse client account v1");
+        context.update(relay.as_bytes());
+        context.update(isolation.as_bytes());
+        context.update(&slot.to_be_bytes());
+        let mut token = [0; 32];
+        token.copy_from_slice(context.sign().as_ref());
+        AccountToken::new(token)
+    }
+
+    /// An account is free again, with so much left on it, if that is known.
+    pub(super) fn release(&self, account: &HopAccount, left: Option<Msat>) {
+        let mut state = self.lock();
+        state.in_use.remove(&account.token);
+        if let Some(left) = left {
+            state.left.insert(account.token, left);
+        }
+    }
+
+    /// What was left on an account when it was last used in this run.
+    pub(super) fn left(&self, account: &HopAccount) -> Msat {
+        self.lock()
+            .left
+            .get(&account.token)
+            .copied()
+            .unwrap_or(Msat::ZERO)
+    }
+
+    /// Buys for several hops at once. Vouchers that were bought for their accounts and never
+    /// acknowledged come first.
+    pub(super) async fn buy(
+        &self,
+        unix: UnixTime,
+        wants: &[(&HopAccount, Vec<Msat>)],
+    ) -> Result<Vec<Purchase>, ClientError> {
+        let mut purchases = Vec::new();
+        let mut orders = Vec::new();
+        for (account, amounts) in wants {
+            let old = self.unsettled(account).await;
+            let covered: Msat = old.iter().map(|voucher| voucher.value).sum();
+            purchases.push(Purchase { vouchers: old });
+            if covered >= amounts.iter().copied().sum() {
+                continue;
+            }
+            for amount in amounts.iter().filter(|amount| !amount.is_zero()) {
+                orders.push(self.order(account, *amount).await?);
+            }
+        }
+        self.spend(orders.iter().map(|order| order.amount).sum())?;
+        let bought = match orders.is_empty() {
+            true => Vec::new(),
+            false => self.purse.buy(unix, &orders).await?,
+        };
+        for voucher in bought {
+            let place = wants.iter().position(|(account, _)| account.owns(&voucher));
+            if let Some(purchase) = place.and_then(|place| purchases.get_mut(place)) {
+                purchase.vouchers.push(voucher);
+            }
+        }
+        Ok(purchases)
+    }
+
+    /// Buys more for a hop of a circuit that is open.
+    pub(super) async fn top_up(
+        &self,
+        unix: UnixTime,
+        account: &HopAccount,
+        amount: Msat,
+    ) -> Result<Purchase, ClientError> {
+        let order = self.order(account, amount).await?;
+        self.spend(order.amount)?;
+        let vouchers = self.purse.buy(unix, &[order]).await?;
+        Ok(Purchase { vouchers })
+    }
+
+    async fn unsettled(&self, account: &HopAccount) -> Vec<Bought> {
+        let mut vouchers = self.purse.unsettled(Some(account.relay)).await;
+        vouchers.retain(|voucher| account.owns(voucher));
+        vouchers.truncate(Payment::MAX_VOUCHERS / 2);
+        vouchers
+    }
+
+    /// At the first mint of the relay's list that has the money, or can be given it.
+    async fn order(&self, account: &HopAccount, amount: Msat) -> Result<Order, ClientError> {
+        let balances = self.purse.balances().await;
+        let known: Vec<_> = account
+            .mints
+            .iter()
+            .filter(|(mint, _)| balances.contains_key(mint))
+            .collect();
+        let (mint, issuer) = match known.iter().find(|(mint, _)| balances[mint] >= amount) {
+            Some(mint) => mint,
+            None => {
+                let mint = known
+                    .first()
+                    .ok_or(ClientError::NoCommonMint(account.relay))?;
+                self.fill(&mint.0, amount).await?;
+                mint
+            }
+        };
+        Ok(Order {
+            relay: account.relay,
+            voucher_key: account.voucher_key,
+            mint: mint.clone(),
+            issuer: *issuer,
+            account: *account.token.as_bytes(),
+            amount,
+        })
+    }
+
+    /// Moves money to a mint from the one that has most.
+    async fn fill(&self, to: &MintId, amount: Msat) -> Result<(), ClientError> {
+        let _one_at_a_time = self.moving.lock().await;
+        if self.purse.balance(to).await? >= amount {
+            return Ok(());
+        }
+        let balances = self.purse.balances().await;
+        let richest = balances
+            .iter()
+            .filter(|(mint, _)| *mint != to)
+            .max_by_key(|(_, has)| **has);
+        let (from, has) = richest.ok_or(ClientError::OutOfMoney)?;
+        let most = Msat::new(amount.get().saturating_mul(ACROSS_FACTOR));
+        // Room for what the Lightning payment may cost.
+        let affordable = Msat::new(has.get() - has.get() / 20);
+        let moved = most.min(affordable);
+        if moved < amount {
+            return Err(ClientError::OutOfMoney);
+        }
+        self.purse.across(from, to, moved, ACROSS_TIMEOUT).await?;
+        Ok(())
+    }
+
+    fn spend(&self, amount: Msat) -> Result<(), ClientError> {
+        let mut state = self.lock();
+        let budget = state
+            .budget
+            .checked_sub(amount)
+            .ok_or(ClientError::CapReached)?;
+        state.budget = budget;
+        state.spent = state.spent.saturating_add(amount);
+        Ok(())
+    }
+
+    /// Keeps the purse's book on a payment that was answered.
+    pub(super) async fn settle(&self, purchase: Purchase, result: &PayResult) {
+        let refusal = |place: usize| {
+            let item = result
+                .refused
+                .iter()
+                .find(|item| usize::from(item.index) == place)?;
+            Some(Refusal::from_code(item.reason).unwrap_or(Refusal::Unavailable))
+        };
+        let mut credited = Vec::new();
+        for (place, voucher) in purchase.vouchers.iter().enumerate() {
+            let Some(refusal) = refusal(place) else {
+                credited.push(voucher.id);
+                continue;
+            };
+            tracing::warn!(relay = ?voucher.relay, %refusal, "a voucher was refused");
+            if let Err(error) = self.purse.refused(voucher.id, refusal).await {
+                tracing::error!(%error, "a refusal could not be written down");
+            }
+        }
+        if let Err(error) = self.purse.credited(&credited).await {
+            tracing::error!(%error, "an acknowledgement could not be written down");
+        }
+    }
+}
+
+impl HopAccount {
+    fn owns(&self, voucher: &Bought) -> bool {
+        voucher.relay == self.relay && voucher.account == *self.token.as_bytes()
+    }
+}
+
+impl Purchase {
+    /// What the hop is sent; nothing for nothing.
+    pub(super) fn offer(&self) -> Option<Offer> {
+        let vouchers = self
+            .vouchers
+            .iter()
+            .map(|bought| bought.voucher.clone())
+            .collect();
+        let payment = Payment::new(vouchers).ok()?;
+        Some(Offer {
+            method: Offer::VOUCHERS,
+            payment: payment.to_bytes(),
+        })
+    }
+}
+
+fn mint_id(offer: &MintOffer) -> Option<(MintId, bool)> {
+    let unit = match offer.unit {
+        MintUnit::Msat => Unit::Msat,
+        MintUnit::Sat => Unit::Sat,
+    };
+    Some((MintId::new(offer.url.as_str(), unit).ok()?, offer.issuer))
+}
+
+impl From<PurseError> for ClientError {
+    fn from(error: PurseError) -> Self {
+        match error {
+            PurseError::TooLittle { .. } => Self::OutOfMoney,
+            other => Self::Purse(Arc::new(other)),
+        }
+    }
+}
