@@ -268,16 +268,12 @@ impl Lane {
             let Some((_, datagram)) = self.under_way.pop_front() else {
                 return;
             };
-            if datagram
-                .out
-                .send_to(&datagram.payload, datagram.to)
-                .await
-                .is_ok()
-            {
-                let bytes = datagram.payload.len() as u64;
-                self.counters.forwarded.fetch_add(1, Ordering::Relaxed);
-                self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
-            }
+            // Counted first: whoever has received it finds it counted.
+            let bytes = datagram.payload.len() as u64;
+            self.counters.forwarded.fetch_add(1, Ordering::Relaxed);
+            self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+            // An error is the receiver's being gone.
+            let _ = datagram.out.send_to(&datagram.payload, datagram.to).await;
         }
     }
 }

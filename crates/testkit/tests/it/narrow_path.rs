@@ -42,6 +42,7 @@ async fn the_bottleneck_passes_its_rate_and_no_more() {
     let mut config = LinkConfig::new(Duration::from_millis(5), 100_000_000);
     config.queue_bytes = 16 << 20;
     let (client, server, path) = ends(config).await;
+    let start = Instant::now();
     let sender = tokio::spawn(async move {
         for _ in 0..2_500 {
             client.send(&[0; PAYLOAD]).await.expect("sent");
@@ -51,8 +52,6 @@ async fn the_bottleneck_passes_its_rate_and_no_more() {
         client
     });
     let mut buffer = [0; 2_000];
-    server.recv(&mut buffer).await.expect("the first");
-    let start = Instant::now();
     let mut count = 0u32;
     let patience = Duration::from_millis(500);
     let mut last = start;
@@ -61,8 +60,9 @@ async fn the_bottleneck_passes_its_rate_and_no_more() {
         last = Instant::now();
     }
     let rate = f64::from(count) * PAYLOAD as f64 * 8.0 / (last - start).as_secs_f64();
-    // Never faster, but for the millisecond in which the timer gathers.
-    assert!(rate < 102e6, "{rate}");
+    assert!(rate <= 100e6, "{rate}");
+    // A busy machine's sockets may lose some, but not most.
+    assert!(count > 1_000, "{count}");
     assert!(path.stats().forwarded >= u64::from(count));
     drop(sender.await.expect("all sent"));
 }
