@@ -1,0 +1,37 @@
+//! What must hold for any bytes whatever. Each function is one fuzz target: it takes hostile bytes
+//! and panics when a law is broken. The same functions run over the seeds in `cargo test`.
+//!
+//! A new parser arrives with its target here, a file in `fuzz_targets/` and seeds in
+//! `seeds/<target>/`.
+
+mod circuit;
+mod directory;
+mod laws;
+mod target;
+mod voucher;
+mod wire;
+
+pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
+pub use directory::{descriptor, directory_file, exit_policy};
+pub use target::target;
+pub use voucher::voucher;
+pub use wire::wire;
+
+/// A target: takes any bytes, panics when a law is broken.
+pub type Target = fn(&[u8]);
+
+/// Every target and its name, which is its folder of seeds.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("circuit_handshake", circuit_handshake),
+    ("circuit_messages", circuit_messages),
+    ("circuit_records", circuit_records),
+    ("descriptor", descriptor),
+    ("directory_file", directory_file),
+    ("exit_policy", exit_policy),
+    ("target", target),
+    ("voucher", voucher),
+    ("wire", wire),
+];
+
+/// The time at which signed things are looked at.
+pub const NOW: coinfuse_wire::UnixTime = coinfuse_wire::UnixTime::from_secs(1_800_000_000);
