@@ -194,7 +194,7 @@ pub(crate) fn subtract(a: &PublicKey, b: &PublicKey) -> Option<PublicKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cashu::nut28;
+    use cashu::nuts::nut28;
     use proptest::prelude::*;
 
     fn secret(hex: &str) -> SecretKey {

@@ -114,6 +114,17 @@ impl Keyring {
         self.insert(mint, keyset, Keys::Issuer(keys))
     }
 
+    /// Accepts what another keyring accepts, as far as there is room. A keyset that is held with
+    /// its secret keys keeps them.
+    pub fn merge(&mut self, other: Self) {
+        for (short, keyset) in other.keysets {
+            let full = self.keysets.len() >= Self::MAX_KEYSETS;
+            if !full || self.keysets.contains_key(&short) {
+                self.keysets.entry(short).or_insert(keyset);
+            }
+        }
+    }
+
     /// Stops accepting a keyset; true if it was accepted.
     pub fn remove(&mut self, id: &Id) -> bool {
         let short = ShortKeysetId::of(id);
@@ -139,36 +150,55 @@ impl Keyring {
         self.keysets.get(&short)
     }
 
+    /// Accepts all that `other` does. Where both hold a keyset, secret keys are kept.
+    ///
+    /// # Errors
+    ///
+    /// The first keyset that could not be taken; the others were.
+    pub fn merge(&mut self, other: Self) -> Result<(), KeyringError> {
+        let mut result = Ok(());
+        for keyset in other.keysets.into_values() {
+            result = result.and(self.hold(keyset));
+        }
+        result
+    }
+
+    /// True if any keyset of `mint` is accepted.
+    pub fn accepts(&self, mint: &MintId) -> bool {
+        self.keysets.values().any(|keyset| *keyset.mint == *mint)
+    }
+
     fn insert(&mut self, mint: &MintId, keyset: &KeySet, keys: Keys) -> Result<(), KeyringError> {
+        let expiry = keyset
+            .final_expiry
+            .filter(|&secs| secs > 0)
+            .map(UnixTime::from_secs);
+        self.hold(Keyset {
+            mint: Arc::new(mint.clone()),
+            id: keyset.id,
+            expiry,
+            keys,
+        })
+    }
+
+    fn hold(&mut self, keyset: Keyset) -> Result<(), KeyringError> {
         let id = keyset.id;
-        if keys.is_empty() {
+        if keyset.keys.is_empty() {
             return Err(KeyringError::NoAmounts(id));
         }
         let short = ShortKeysetId::of(&id);
         if let Some(held) = self.keysets.get(&short) {
-            if held.id != id || *held.mint != *mint {
+            if held.id != id || *held.mint != *keyset.mint {
                 return Err(KeyringError::Ambiguous(id));
             }
             // The secret keys say more than the public ones and are not given up for them.
-            if held.keys.is_issuer() && !keys.is_issuer() {
+            if held.keys.is_issuer() && !keyset.keys.is_issuer() {
                 return Ok(());
             }
         } else if self.keysets.len() == Self::MAX_KEYSETS {
             return Err(KeyringError::Full);
         }
-        let expiry = keyset
-            .final_expiry
-            .filter(|&secs| secs > 0)
-            .map(UnixTime::from_secs);
-        self.keysets.insert(
-            short,
-            Keyset {
-                mint: Arc::new(mint.clone()),
-                id,
-                expiry,
-                keys,
-            },
-        );
+        self.keysets.insert(short, keyset);
         Ok(())
     }
 }

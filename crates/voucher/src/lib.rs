@@ -70,6 +70,8 @@ mod id;
 mod key;
 mod keyring;
 mod payment;
+#[cfg(feature = "wallet")]
+mod purse;
 mod refusal;
 mod secret;
 mod spent;
@@ -82,6 +84,11 @@ pub use id::{AccountHash, PaymentId, VoucherId};
 pub use key::{NotAKey, VoucherKey, VoucherPublicKey};
 pub use keyring::{Keyring, KeyringError};
 pub use payment::{Payment, PaymentSizeError};
+#[cfg(feature = "wallet")]
+pub use purse::{
+    BadMint, Bought, Connector, Invoice, Order, Paid, Purse, PurseConfig, PurseError, Redeemed,
+    Redeemer, StoreError,
+};
 pub use refusal::{Refusal, Remedy};
 pub use secret::MAX_LOCKTIME;
 pub use spent::{Credit, SpentRecord, SpentSet};

@@ -4,3 +4,6 @@ mod bytes;
 mod refusals;
 mod shop;
 mod spent;
+
+#[cfg(feature = "wallet")]
+mod purse;

@@ -10,31 +10,31 @@ use coinfuse_wire::UnixTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
-pub const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// 2^10 msat.
-pub fn coin() -> Denomination {
+pub(crate) fn coin() -> Denomination {
     Denomination::from_exponent(10).unwrap()
 }
 
-pub fn month() -> UnixTime {
+pub(crate) fn month() -> UnixTime {
     NOW.saturating_add(30 * DAY)
 }
 
 /// A mint with coins of 2^0 to 2^16 units, which signs what it is asked to.
-pub struct Shop {
-    pub mint: MintId,
-    pub keyset: KeySet,
-    pub secret_keys: BTreeMap<u64, SecretKey>,
+pub(crate) struct Shop {
+    pub(crate) mint: MintId,
+    pub(crate) keyset: KeySet,
+    pub(crate) secret_keys: BTreeMap<u64, SecretKey>,
 }
 
 impl Shop {
-    pub fn new(seed: u8, unit: Unit) -> Self {
+    pub(crate) fn new(seed: u8, unit: Unit) -> Self {
         Self::expiring(seed, unit, None)
     }
 
-    pub fn expiring(seed: u8, unit: Unit, final_expiry: Option<u64>) -> Self {
+    pub(crate) fn expiring(seed: u8, unit: Unit, final_expiry: Option<u64>) -> Self {
         let secret_keys: BTreeMap<u64, SecretKey> = (0..=16u8)
             .map(|exponent| {
                 let mut bytes = [seed; 32];
@@ -63,12 +63,12 @@ impl Shop {
         }
     }
 
-    pub fn blank(&self, relay: &VoucherPublicKey, seed: u8) -> VoucherBlank {
+    pub(crate) fn blank(&self, relay: &VoucherPublicKey, seed: u8) -> VoucherBlank {
         VoucherBlank::new(relay, &[seed; 32], coin(), self.keyset.id, month()).unwrap()
     }
 
     /// Blinds, signs and unblinds: the voucher with its DLEQ proof.
-    pub fn sell(&self, blank: &VoucherBlank) -> Voucher {
+    pub(crate) fn sell(&self, blank: &VoucherBlank) -> Voucher {
         let units = blank.denomination().units();
         let key = &self.secret_keys[&units];
         let (blinded, r) = blind_message(blank.secret().as_bytes(), None).unwrap();
@@ -80,14 +80,14 @@ impl Shop {
     }
 
     /// The keyring of a relay that trusts this mint.
-    pub fn public_keyring(&self) -> Keyring {
+    pub(crate) fn public_keyring(&self) -> Keyring {
         let mut keyring = Keyring::new();
         keyring.add(&self.mint, &self.keyset).unwrap();
         keyring
     }
 
     /// The keyring of the relay that is this mint.
-    pub fn issuer_keyring(&self) -> Keyring {
+    pub(crate) fn issuer_keyring(&self) -> Keyring {
         let mut keyring = Keyring::new();
         keyring
             .add_issuer(&self.mint, &self.keyset, &self.secret_keys)
@@ -96,10 +96,10 @@ impl Shop {
     }
 }
 
-pub fn key(seed: u8) -> VoucherKey {
+pub(crate) fn key(seed: u8) -> VoucherKey {
     VoucherKey::from_secret_bytes([seed; 32]).unwrap()
 }
 
-pub fn relay(keyring: Keyring) -> Verifier {
+pub(crate) fn relay(keyring: Keyring) -> Verifier {
     Verifier::new(key(9), keyring, Policy::default())
 }

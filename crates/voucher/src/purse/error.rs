@@ -1,0 +1,66 @@
+//! What can go wrong with money, and who must act.
+
+use super::mould::BadMint;
+use super::store::StoreError;
+use crate::unit::MintId;
+use coinfuse_wire::Msat;
+
+/// Why a purse or a redeemer could not do what it was asked to. No money is lost by any of them:
+/// what is unfinished is on disk, and [`Purse::recover`](crate::Purse::recover) goes on with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PurseError {
+    /// The disk does not take what must be written before money is spent. Nothing was sent.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mint's wallet database failed.
+    #[error("the wallet's database cannot be used")]
+    Database(#[source] cdk::cdk_database::Error),
+    /// The mint is not on the list that the purse was opened with.
+    #[error("{0} is not a mint of this purse: add it to the configuration")]
+    UnknownMint(MintId),
+    /// There is not enough money at this mint: fund it, or move money across.
+    #[error("{mint} holds {have} and {need} are needed: fund it")]
+    TooLittle {
+        /// The mint.
+        mint: MintId,
+        /// What can be spent there.
+        have: Msat,
+        /// What the purchase costs, fees included.
+        need: Msat,
+    },
+    /// The amount is zero, does not fit, or needs more coins than a swap may have.
+    #[error("this amount cannot be bought at {0} in one go")]
+    Amount(MintId),
+    /// The mint refuses. The money is back in the purse.
+    #[error("{mint} refuses")]
+    Refused {
+        /// The mint.
+        mint: MintId,
+        /// Its reason.
+        #[source]
+        source: Box<cdk::Error>,
+    },
+    /// The mint cannot be reached, and it is not known whether a swap that was sent has happened.
+    /// Call `recover` later.
+    #[error("{mint} does not answer; what is unfinished is kept and goes on with recover()")]
+    Unfinished {
+        /// The mint.
+        mint: MintId,
+        /// What went wrong last.
+        #[source]
+        source: Box<cdk::Error>,
+    },
+    /// The mint breaks the protocol: take no more of its coins.
+    #[error("{mint} breaks the protocol")]
+    BadMint {
+        /// The mint.
+        mint: MintId,
+        /// How.
+        #[source]
+        source: BadMint,
+    },
+    /// The task was ended from outside; as after a crash, `recover` goes on with what it left.
+    #[error("the runtime was shut down while money was moving")]
+    Stopped,
+}

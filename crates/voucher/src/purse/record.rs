@@ -1,0 +1,284 @@
+//! What the purse writes down.
+
+use crate::key::{VoucherPublicKey, read_point};
+use crate::unit::{Denomination, MintId, Unit};
+use crate::voucher::Voucher;
+use cashu::nut11::P2PKWitness;
+use cashu::secret::Secret;
+use cashu::{Id, Proof, PublicKey, Witness};
+use coinfuse_wire::{Decode, DecodeError, Encode, Reader, RelayId, UnixTime, Writer};
+
+/// The longest secret, URL or signature that is read back.
+const MAX_TEXT: usize = 4096;
+/// The most coins on either side of a swap.
+pub(crate) const MAX_SWAP: usize = 1000;
+
+/// A coin of the purse: a Cashu proof and the mint it belongs to.
+#[derive(Clone)]
+pub(crate) struct Coin {
+    pub(crate) mint: MintId,
+    pub(crate) keyset: Id,
+    pub(crate) amount: u64,
+    pub(crate) secret: Secret,
+    pub(crate) signature: PublicKey,
+}
+
+impl Coin {
+    pub(crate) fn from_proof(mint: &MintId, proof: &Proof) -> Self {
+        Self {
+            mint: mint.clone(),
+            keyset: proof.keyset_id,
+            amount: proof.amount.to_u64(),
+            secret: proof.secret.clone(),
+            signature: proof.c,
+        }
+    }
+
+    pub(crate) fn to_proof(&self) -> Proof {
+        Proof::new(
+            self.amount.into(),
+            self.keyset,
+            self.secret.clone(),
+            self.signature,
+        )
+    }
+}
+
+impl Encode for Coin {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.mint);
+        put_id(out, &self.keyset);
+        out.varint(self.amount);
+        out.bytes(self.secret.as_bytes());
+        out.put(&self.signature.to_bytes());
+    }
+}
+
+impl Decode for Coin {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            mint: MintId::decode(reader)?,
+            keyset: read_id(reader)?,
+            amount: reader.varint("coin amount")?,
+            secret: Secret::new(reader.text(MAX_TEXT, "coin secret")?),
+            signature: read_point(reader, "coin signature")?,
+        })
+    }
+}
+
+/// A coin that a swap spends; with the signature that opens its lock, if it has one.
+#[derive(Clone)]
+pub(crate) struct Input {
+    pub(crate) coin: Coin,
+    pub(crate) unlock: Option<String>,
+}
+
+impl Input {
+    pub(crate) fn to_proof(&self) -> Proof {
+        let mut proof = self.coin.to_proof();
+        proof.witness = self.unlock.clone().map(|signature| {
+            Witness::P2PKWitness(P2PKWitness {
+                signatures: vec![signature],
+            })
+        });
+        proof
+    }
+}
+
+impl Encode for Input {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.coin);
+        out.bytes(self.unlock.as_deref().unwrap_or_default().as_bytes());
+    }
+}
+
+impl Decode for Input {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let coin = Coin::decode(reader)?;
+        let unlock = reader.text(MAX_TEXT, "signature")?;
+        Ok(Self {
+            coin,
+            unlock: (!unlock.is_empty()).then(|| unlock.to_owned()),
+        })
+    }
+}
+
+/// For whom a voucher is, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) relay: RelayId,
+    pub(crate) account: [u8; 32],
+    pub(crate) voucher_key: VoucherPublicKey,
+    pub(crate) issuer: bool,
+    pub(crate) locktime: UnixTime,
+}
+
+impl Encode for Terms {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.relay);
+        out.put(&self.account);
+        out.value(&self.voucher_key);
+        out.u8(self.issuer.into());
+        out.value(&self.locktime);
+    }
+}
+
+impl Decode for Terms {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            relay: RelayId::decode(reader)?,
+            account: reader.array("account")?,
+            voucher_key: VoucherPublicKey::decode(reader)?,
+            issuer: read_bool(reader)?,
+            locktime: UnixTime::decode(reader)?,
+        })
+    }
+}
+
+/// A coin that a swap asks for. Its secrets follow from the purse's seed and `counter`.
+#[derive(Clone)]
+pub(crate) struct Output {
+    pub(crate) denomination: Denomination,
+    pub(crate) counter: u64,
+    /// `None` for a plain coin of the purse.
+    pub(crate) terms: Option<Terms>,
+}
+
+impl Encode for Output {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.denomination);
+        out.varint(self.counter);
+        out.u8(self.terms.is_some().into());
+        if let Some(terms) = &self.terms {
+            out.value(terms);
+        }
+    }
+}
+
+impl Decode for Output {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let denomination = Denomination::decode(reader)?;
+        let counter = reader.varint("counter")?;
+        let terms = match read_bool(reader)? {
+            true => Some(Terms::decode(reader)?),
+            false => None,
+        };
+        Ok(Self {
+            denomination,
+            counter,
+            terms,
+        })
+    }
+}
+
+/// A swap, complete: whoever has it can send it again, and recognise every coin that comes of it.
+#[derive(Clone)]
+pub(crate) struct Swap {
+    pub(crate) number: u64,
+    pub(crate) mint: MintId,
+    pub(crate) keyset: Id,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+impl Encode for Swap {
+    fn encode(&self, out: &mut Writer) {
+        out.u64(self.number);
+        out.value(&self.mint);
+        put_id(out, &self.keyset);
+        out.varint(self.inputs.len() as u64);
+        self.inputs.iter().for_each(|input| out.value(input));
+        out.varint(self.outputs.len() as u64);
+        self.outputs.iter().for_each(|output| out.value(output));
+    }
+}
+
+impl Decode for Swap {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            number: reader.u64("swap number")?,
+            mint: MintId::decode(reader)?,
+            keyset: read_id(reader)?,
+            inputs: read_list(reader)?,
+            outputs: read_list(reader)?,
+        })
+    }
+}
+
+/// A voucher that was bought and is not settled.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) mint: MintId,
+    pub(crate) keyset: Id,
+    pub(crate) counter: u64,
+    pub(crate) terms: Terms,
+    pub(crate) voucher: Voucher,
+    /// True when its relay has refused it: it waits for its locktime.
+    pub(crate) refused: bool,
+}
+
+impl Encode for Held {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.mint);
+        put_id(out, &self.keyset);
+        out.varint(self.counter);
+        out.value(&self.terms);
+        out.value(&self.voucher);
+        out.u8(self.refused.into());
+    }
+}
+
+impl Decode for Held {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            mint: MintId::decode(reader)?,
+            keyset: read_id(reader)?,
+            counter: reader.varint("counter")?,
+            terms: Terms::decode(reader)?,
+            voucher: Voucher::decode(reader)?,
+            refused: read_bool(reader)?,
+        })
+    }
+}
+
+impl Encode for MintId {
+    fn encode(&self, out: &mut Writer) {
+        out.u8(matches!(self.unit(), Unit::Sat).into());
+        out.bytes(self.url().to_string().as_bytes());
+    }
+}
+
+impl Decode for MintId {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let unit = if read_bool(reader)? {
+            Unit::Sat
+        } else {
+            Unit::Msat
+        };
+        Self::new(reader.text(MAX_TEXT, "mint")?, unit)
+            .map_err(|_| DecodeError::Invalid { what: "mint" })
+    }
+}
+
+fn put_id(out: &mut Writer, id: &Id) {
+    out.bytes(&id.to_bytes());
+}
+
+fn read_id(reader: &mut Reader<'_>) -> Result<Id, DecodeError> {
+    const WHAT: &str = "keyset id";
+    Id::from_bytes(reader.bytes(33, WHAT)?).map_err(|_| DecodeError::Invalid { what: WHAT })
+}
+
+fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.u8("flag")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::NotCanonical { what: "flag" }),
+    }
+}
+
+fn read_list<T: Decode>(reader: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
+    (0..reader.bounded(MAX_SWAP, "list")?)
+        .map(|_| T::decode(reader))
+        .collect()
+}
