@@ -114,17 +114,6 @@ impl Keyring {
         self.insert(mint, keyset, Keys::Issuer(keys))
     }
 
-    /// Accepts what another keyring accepts, as far as there is room. A keyset that is held with
-    /// its secret keys keeps them.
-    pub fn merge(&mut self, other: Self) {
-        for (short, keyset) in other.keysets {
-            let full = self.keysets.len() >= Self::MAX_KEYSETS;
-            if !full || self.keysets.contains_key(&short) {
-                self.keysets.entry(short).or_insert(keyset);
-            }
-        }
-    }
-
     /// Stops accepting a keyset; true if it was accepted.
     pub fn remove(&mut self, id: &Id) -> bool {
         let short = ShortKeysetId::of(id);

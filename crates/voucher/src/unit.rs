@@ -167,7 +167,9 @@ impl MintId {
         let host = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"));
-        if host.is_none_or(str::is_empty) || url.join("v1").is_err() {
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/'))
+            || url.join("v1").is_err()
+        {
             return Err(MintIdError::Url);
         }
         Ok(Self { url, unit })

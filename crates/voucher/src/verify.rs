@@ -262,7 +262,8 @@ mod tests {
         // The mint's key there is 1*G, so the issuer's check has a vector as well.
         let one = scalar("0000000000000000000000000000000000000000000000000000000000000001");
         assert!(issuer_signed(&one, &y, &c));
-        assert!(!issuer_signed(&one, &c, &y));
+        let two = scalar("0000000000000000000000000000000000000000000000000000000000000002");
+        assert!(!issuer_signed(&two, &y, &c));
 
         let swapped = Dleq {
             e: good.s.clone(),
@@ -270,7 +271,7 @@ mod tests {
             r: good.r.clone(),
         };
         assert_eq!(dleq_holds(&mint_key, &y, &c, &swapped), Some(false));
-        assert_eq!(dleq_holds(&c, &y, &c, &good), Some(false));
-        assert_eq!(dleq_holds(&mint_key, &c, &c, &good), Some(false));
+        assert_eq!(dleq_holds(&mint_key, &y, &mint_key, &good), Some(false));
+        assert_eq!(dleq_holds(&mint_key, &mint_key, &c, &good), Some(false));
     }
 }

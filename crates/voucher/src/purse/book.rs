@@ -239,8 +239,10 @@ impl Book {
         mint: &MintId,
         keyset: Id,
         inputs: Vec<Input>,
-        outputs: Vec<(Denomination, Option<Terms>)>,
+        mut outputs: Vec<(Denomination, Option<Terms>)>,
     ) -> (Swap, Vec<Change>) {
+        // By amount (NUT-03), so that their order does not tell vouchers from change.
+        outputs.sort_by_key(|(denomination, _)| *denomination);
         let mut next = || {
             self.counter += 1;
             self.counter

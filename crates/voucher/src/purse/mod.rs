@@ -360,18 +360,29 @@ async fn buy_at(till: &Till, mint: &MintId, wishes: &[Wish]) -> Result<Brought, 
     }
 }
 
-fn in_order(orders: &[Order], locktime: UnixTime, vouchers: Vec<(VoucherId, Held)>) -> Vec<Bought> {
-    let place = |held: &Held| {
-        orders
-            .iter()
-            .position(|o| o.mint == held.mint && o.terms(locktime) == held.terms)
-    };
-    let mut vouchers: Vec<_> = vouchers
-        .iter()
-        .map(|(id, h)| (place(h), bought(id, h)))
-        .collect();
-    vouchers.sort_by(|(a, x), (b, y)| a.cmp(b).then(y.value.cmp(&x.value)));
-    vouchers.into_iter().map(|(_, bought)| bought).collect()
+/// Deals the vouchers out to the orders, each its largest first. Those of equal terms are as good as
+/// each other.
+fn in_order(
+    orders: &[Order],
+    locktime: UnixTime,
+    mut vouchers: Vec<(VoucherId, Held)>,
+) -> Vec<Bought> {
+    vouchers.sort_by_key(|(_, held)| std::cmp::Reverse(held.voucher.denomination()));
+    let mut dealt = Vec::with_capacity(vouchers.len());
+    for order in orders {
+        let terms = order.terms(locktime);
+        let mut open = order.mint.unit().units_for(order.amount);
+        vouchers.retain(|(id, held)| {
+            let units = held.voucher.denomination().units();
+            let fits = held.mint == order.mint && held.terms == terms && units <= open;
+            if fits {
+                open -= units;
+                dealt.push(bought(id, held));
+            }
+            !fits
+        });
+    }
+    dealt
 }
 
 fn value(held: &Held) -> Msat {
@@ -438,7 +449,12 @@ fn refund_input(till: &Till, held: &Held) -> Option<Input> {
     let denomination = held.voucher.denomination();
     let blank = till
         .seed()
-        .blank(held.counter, &held.terms, denomination, held.keyset)
+        .blank(
+            (&held.salt, held.counter),
+            &held.terms,
+            denomination,
+            held.keyset,
+        )
         .ok()?;
     let (mut proof, key) = blank.refund(held.voucher.signature);
     proof.sign_p2pk(key).ok()?;

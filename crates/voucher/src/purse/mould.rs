@@ -1,6 +1,6 @@
 //! From a line of a swap to what the mint signs, and back to a coin.
 
-use super::record::{Coin, Held, Output, Swap, Terms};
+use super::record::{Coin, Held, Output, Salt, Swap, Terms};
 use crate::blank::{BlankError, VoucherBlank};
 use crate::id::{VoucherId, coin_point};
 use crate::key::{add, derive_key, multiply, subtract};
@@ -10,8 +10,8 @@ use cashu::secret::Secret;
 use cashu::{BlindSignature, BlindedMessage, KeySet, ProofDleq, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
-/// The seed from which the secrets of all coins and vouchers of a purse follow, with a counter
-/// that is never used twice.
+/// The seed from which the secrets of all coins and vouchers of a purse follow, each with a salt and
+/// a counter that together are never used twice.
 pub(crate) struct Seed(Zeroizing<[u8; 32]>);
 
 impl Seed {
@@ -20,10 +20,11 @@ impl Seed {
     }
 
     /// 32 secret bytes for the purpose that `tag` names.
-    fn derive(&self, tag: &[u8], counter: u64) -> Zeroizing<[u8; 32]> {
+    fn derive(&self, tag: &[u8], salt: &Salt, counter: u64) -> Zeroizing<[u8; 32]> {
         let mut engine = sha256::Hash::engine();
         engine.input(tag);
         engine.input(&*self.0);
+        engine.input(salt);
         engine.input(&counter.to_be_bytes());
         Zeroizing::new(sha256::Hash::from_engine(engine).to_byte_array())
     }
@@ -31,33 +32,35 @@ impl Seed {
     /// The seed of the `cdk` wallet, which derives its own coins from it.
     pub(crate) fn for_cdk(&self) -> Zeroizing<[u8; 64]> {
         let mut seed = Zeroizing::new([0; 64]);
-        seed[..32].copy_from_slice(&*self.derive(b"Coinfuse_cdk_seed_v1", 0));
-        seed[32..].copy_from_slice(&*self.derive(b"Coinfuse_cdk_seed_v1", 1));
+        seed[..32].copy_from_slice(&*self.derive(b"Coinfuse_cdk_seed_v1", &[0; 32], 0));
+        seed[32..].copy_from_slice(&*self.derive(b"Coinfuse_cdk_seed_v1", &[0; 32], 1));
         seed
     }
 
-    fn blinding_factor(&self, counter: u64) -> SecretKey {
+    fn blinding_factor(&self, salt: &Salt, counter: u64) -> SecretKey {
         derive_key(
             b"Coinfuse_blinding_v1",
-            &self.derive(b"Coinfuse_output_v1", counter),
+            &self.derive(b"Coinfuse_output_v1", salt, counter),
         )
     }
 
-    fn coin_secret(&self, counter: u64) -> Secret {
-        Secret::new(cashu::util::hex::encode(
-            &*self.derive(b"Coinfuse_coin_v1", counter),
-        ))
+    fn coin_secret(&self, salt: &Salt, counter: u64) -> Secret {
+        Secret::new(cashu::util::hex::encode(&*self.derive(
+            b"Coinfuse_coin_v1",
+            salt,
+            counter,
+        )))
     }
 
     /// The blank of the voucher with this counter.
     pub(crate) fn blank(
         &self,
-        counter: u64,
+        (salt, counter): (&Salt, u64),
         terms: &Terms,
         denomination: crate::Denomination,
         keyset: cashu::Id,
     ) -> Result<VoucherBlank, BlankError> {
-        let seed = self.derive(b"Coinfuse_voucher_v1", counter);
+        let seed = self.derive(b"Coinfuse_voucher_v1", salt, counter);
         VoucherBlank::new(
             &terms.voucher_key,
             &seed,
@@ -89,6 +92,7 @@ enum Content {
 /// One output, ready to be signed.
 pub(crate) struct Mould {
     content: Content,
+    salt: Salt,
     counter: u64,
     r: SecretKey,
     pub(crate) message: BlindedMessage,
@@ -103,33 +107,35 @@ pub(crate) enum Cast {
 impl Mould {
     /// All moulds of a swap, in its order. `None` only for arguments that happen once in 2^128.
     pub(crate) fn for_swap(seed: &Seed, swap: &Swap) -> Option<Vec<Self>> {
+        let salt = swap.salt();
         swap.outputs
             .iter()
-            .map(|output| Self::new(seed, swap, output))
+            .map(|output| Self::new(seed, &salt, swap, output))
             .collect()
     }
 
-    fn new(seed: &Seed, swap: &Swap, output: &Output) -> Option<Self> {
+    fn new(seed: &Seed, salt: &Salt, swap: &Swap, output: &Output) -> Option<Self> {
         let (content, point) = match output.terms {
             None => {
-                let secret = seed.coin_secret(output.counter);
+                let secret = seed.coin_secret(salt, output.counter);
                 let point = coin_point(&secret)?;
                 (Content::Plain(secret), point)
             }
             Some(terms) => {
                 let denomination = output.denomination;
                 let blank = seed
-                    .blank(output.counter, &terms, denomination, swap.keyset)
+                    .blank((salt, output.counter), &terms, denomination, swap.keyset)
                     .ok()?;
                 let point = blank.point();
                 (Content::Voucher(Box::new(blank), terms), point)
             }
         };
-        let r = seed.blinding_factor(output.counter);
+        let r = seed.blinding_factor(salt, output.counter);
         let blinded = add(&point, &r.public_key())?;
         let message = BlindedMessage::new(output.denomination.units().into(), swap.keyset, blinded);
         Some(Self {
             content,
+            salt: *salt,
             counter: output.counter,
             r,
             message,
@@ -168,6 +174,7 @@ impl Mould {
                 let held = Held {
                     mint: swap.mint.clone(),
                     keyset: swap.keyset,
+                    salt: self.salt,
                     counter: self.counter,
                     terms: *terms,
                     voucher: self.voucher(blank, terms, signature, signed),

@@ -1,5 +1,6 @@
 //! What the purse writes down.
 
+use super::book::key_of;
 use crate::key::{VoucherPublicKey, read_point};
 use crate::unit::{Denomination, MintId, Unit};
 use crate::voucher::Voucher;
@@ -171,6 +172,11 @@ impl Decode for Output {
     }
 }
 
+/// What makes the secrets of a swap's outputs its own, besides the counter: the name of its first
+/// input, a coin that can be spent once. A counter alone would come again when an old copy of the
+/// purse is put back, or when two purses have the same seed.
+pub(crate) type Salt = [u8; 32];
+
 /// A swap, complete: whoever has it can send it again, and recognise every coin that comes of it.
 #[derive(Clone)]
 pub(crate) struct Swap {
@@ -179,6 +185,15 @@ pub(crate) struct Swap {
     pub(crate) keyset: Id,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<Output>,
+}
+
+impl Swap {
+    /// See [`Salt`].
+    pub(crate) fn salt(&self) -> Salt {
+        self.inputs
+            .first()
+            .map_or([0; 32], |input| key_of(&input.coin))
+    }
 }
 
 impl Encode for Swap {
@@ -210,6 +225,7 @@ impl Decode for Swap {
 pub(crate) struct Held {
     pub(crate) mint: MintId,
     pub(crate) keyset: Id,
+    pub(crate) salt: Salt,
     pub(crate) counter: u64,
     pub(crate) terms: Terms,
     pub(crate) voucher: Voucher,
@@ -221,6 +237,7 @@ impl Encode for Held {
     fn encode(&self, out: &mut Writer) {
         out.value(&self.mint);
         put_id(out, &self.keyset);
+        out.put(&self.salt);
         out.varint(self.counter);
         out.value(&self.terms);
         out.value(&self.voucher);
@@ -233,6 +250,7 @@ impl Decode for Held {
         Ok(Self {
             mint: MintId::decode(reader)?,
             keyset: read_id(reader)?,
+            salt: reader.array("salt")?,
             counter: reader.varint("counter")?,
             terms: Terms::decode(reader)?,
             voucher: Voucher::decode(reader)?,

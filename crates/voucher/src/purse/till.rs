@@ -292,18 +292,13 @@ impl Till {
             moulds.iter().map(|mould| mould.message.clone()).collect(),
         );
         let mut answer = self.post(&planned.swap.mint, &request).await;
-        if answer
-            .as_ref()
-            .is_err_and(|error| !error.is_definitive_failure())
-        {
+        if answer.as_ref().is_err_and(|error| !is_refusal(error)) {
             // The answer may have been lost; the same request has the same answer.
             answer = self.post(&planned.swap.mint, &request).await;
         }
         match answer {
             Ok(signatures) => self.finish(planned, moulds, signatures).await,
-            Err(source) if source.is_definitive_failure() => {
-                self.settle(planned, moulds, source).await
-            }
+            Err(source) if is_refusal(&source) => self.settle(planned, moulds, source).await,
             Err(source) => Err(unfinished(&planned.swap.mint, source)),
         }
     }
@@ -597,6 +592,17 @@ impl Planned {
         });
         let casts = work.await.map_err(|_| PurseError::Stopped)?;
         casts.map_err(|source| bad_mint(&mint, source))
+    }
+}
+
+/// True when the mint has answered that it will not do this swap: it may have done it before.
+fn is_refusal(error: &cdk::Error) -> bool {
+    use cdk::Error::{BlindedMessageAlreadySigned, HttpError, TokenAlreadySpent};
+    match error {
+        TokenAlreadySpent | BlindedMessageAlreadySigned => true,
+        // A proxy on the way gave up; the mint may not have.
+        HttpError(Some(408), _) => false,
+        error => error.is_definitive_failure(),
     }
 }
 

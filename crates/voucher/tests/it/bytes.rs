@@ -51,7 +51,8 @@ fn points_off_the_curve_and_scalars_of_zero_are_no_voucher() {
 
 #[test]
 fn a_payment_has_one_to_sixteen_vouchers() {
-    let many = |count| Payment::new(vec![voucher(); count]);
+    let one = voucher();
+    let many = |count| Payment::new(vec![one.clone(); count]);
     assert_eq!(many(0).unwrap_err(), PaymentSizeError(0));
     assert_eq!(many(17).unwrap_err(), PaymentSizeError(17));
     let full = many(16).unwrap().to_bytes();
