@@ -9,8 +9,7 @@
 //! the stream. Control and padding for the hop itself are free, and bounded by a rate.
 
 use crate::control::Reading;
-use crate::quote::Price;
-use coinfuse_wire::{ByteCount, Msat, Rate};
+use coinfuse_wire::{ByteCount, Msat, Price, Rate};
 use thiserror::Error;
 
 /// One direction's money and bytes.

@@ -112,7 +112,8 @@ pub use credit::{Credit, MeterMismatch, OutOfCredit, Pool};
 pub use handshake::{AccountId, AccountToken, Hello, Welcome};
 pub use lane::{CircuitNumber, CloseReason, CreateRefusal, ExtendRefusal, LaneHeader};
 pub use limits::Limits;
-pub use quote::{Price, Quote, QuoteError};
+pub use coinfuse_wire::Price;
+pub use quote::{Quote, QuoteError};
 pub use record::{Assembler, Kind, MAX_BODY, MAX_CIPHERTEXT, Record, RecordError, SIZE_CLASSES};
 pub use relay::{
     FromClient, IncomingCircuit, RelayCircuit, RelayCircuitError, RelayEvent, RelayOutput,

@@ -8,7 +8,8 @@ use core::time::Duration;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Free records (control, padding, readings) that may come at once. Default 256.
+    /// Free records (control, padding, readings) that may come at once from the client, and as many
+    /// control records from the next hop. Default 256.
     pub control_burst: u32,
     /// Then one more each interval. Default 5 ms: 200 a second, at most 3.3 MB/s of unpaid
     /// control records per circuit.
@@ -19,6 +20,13 @@ pub struct Limits {
     pub reading_every: ByteCount,
     /// When keys are changed.
     pub rekey: RekeyPolicy,
+}
+
+impl Limits {
+    /// Never nothing: a reading must not be due again because it was said.
+    pub(crate) fn reading_step(&self) -> ByteCount {
+        self.reading_every.max(ByteCount::new(1))
+    }
 }
 
 impl Default for Limits {

@@ -1,47 +1,8 @@
 //! A relay's price, signed.
 
-use coinfuse_wire::{
-    ByteCount, Decode, DecodeError, Encode, Msat, Rate, Reader, RelayId, UnixTime, Writer,
-};
+use coinfuse_wire::{Decode, DecodeError, Encode, Price, Reader, RelayId, UnixTime, Writer};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use thiserror::Error;
-
-/// What carrying bytes costs, per direction.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Price {
-    /// From the client: msat per MiB.
-    pub up: Rate,
-    /// To the client: msat per MiB.
-    pub down: Rate,
-}
-
-impl Price {
-    /// What `up` and `down` bytes cost together.
-    pub fn charge(&self, up: ByteCount, down: ByteCount) -> Msat {
-        self.up.charge(up).saturating_add(self.down.charge(down))
-    }
-
-    /// True if neither direction costs more than in `ceiling`.
-    pub fn within(&self, ceiling: &Self) -> bool {
-        self.up <= ceiling.up && self.down <= ceiling.down
-    }
-}
-
-impl Encode for Price {
-    fn encode(&self, out: &mut Writer) {
-        out.value(&self.up);
-        out.value(&self.down);
-    }
-}
-
-impl Decode for Price {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            up: Rate::decode(reader)?,
-            down: Rate::decode(reader)?,
-        })
-    }
-}
 
 /// A price that a relay put its name to: circuits opened before `expires` pay it for their
 /// lifetime. The same bytes go to every client, so a price cannot single one out unseen.

@@ -74,8 +74,7 @@ pub struct Record {
     buf: BytesMut,
 }
 
-/// What one layer of a record contained.
-#[derive(Debug)]
+/// What one layer of a record contained. Not printable: it is somebody's plaintext.
 pub(crate) enum Opened {
     /// The record for the next hop.
     Forward(Record),
@@ -255,7 +254,8 @@ fn check_len(len: usize) -> Result<(), RecordError> {
 
 /// Cuts the bytes of a lane into records, each in a buffer of its own with room around it.
 ///
-/// Read into [`buffer`](Self::buffer), then call [`take`](Self::take). The buffer never asks for
+/// Read into [`buffer`](Self::buffer), then call [`take`](Self::take) until it says `None`: the
+/// bytes read may end one record and hold the length of the next. The buffer never asks for
 /// more than the rest of one record and the length of the next, so nothing is copied twice and an
 /// idle lane holds no memory worth naming.
 #[derive(Debug)]
@@ -280,14 +280,15 @@ impl Assembler {
         Self::default()
     }
 
-    /// Where the next bytes of the lane belong; never empty.
+    /// Where the next bytes of the lane belong. Not empty after [`take`](Self::take) said `None`;
+    /// before, it may be, which a reader must not mistake for the lane's end.
     pub fn buffer(&mut self) -> Limit<&mut BytesMut> {
         let wanted = match self.len {
-            None => START - self.buf.len(),
+            None => START.saturating_sub(self.buf.len()),
             Some(len) => {
-                let missing = START + len - self.buf.len();
+                let missing = (START + len).saturating_sub(self.buf.len());
                 self.buf.reserve(missing + TAG_LEN);
-                missing + LEN
+                (START + len + LEN).saturating_sub(self.buf.len())
             }
         };
         (&mut self.buf).limit(wanted)

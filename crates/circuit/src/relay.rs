@@ -16,6 +16,7 @@ use crate::session::{Responder, Session, SessionError};
 use crate::{Limits, MAX_BODY, OnionSecret, Seed, Suite};
 use bytes::{Bytes, BytesMut};
 use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, Instant, Msat, RelayId, TokenBucket};
+use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -99,12 +100,12 @@ pub enum RelayEvent {
         /// The payment.
         offer: Offer,
     },
-    /// The client closed the circuit.
+    /// The circuit is over: the client closed it, or what is beyond the next hop floods it with
+    /// free records ([`CloseReason::Protocol`]).
     Closed(CloseReason),
 }
 
 /// What a record from the client turned out to be.
-#[derive(Debug)]
 pub enum FromClient {
     /// Put it on the data lane towards the next hop.
     Forward(Record),
@@ -112,6 +113,17 @@ pub enum FromClient {
     Stream(BytesMut),
     /// Nothing to carry.
     Nothing,
+}
+
+/// What a stream carries is nobody's to print.
+impl fmt::Debug for FromClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Forward(_) => "Forward([scrubbed])",
+            Self::Stream(_) => "Stream([scrubbed])",
+            Self::Nothing => "Nothing",
+        })
+    }
 }
 
 /// Why a circuit must be closed. The client is at fault, unless it is said otherwise.
@@ -167,6 +179,7 @@ pub struct RelayCircuit {
     limits: Limits,
     policy: RekeyPolicy,
     free_records: TokenBucket,
+    free_records_down: TokenBucket,
     paused: bool,
     /// Downstream bytes at which the next reading is said.
     next_reading: ByteCount,
@@ -182,6 +195,7 @@ impl RelayCircuit {
             next: Next::None,
             policy: limits.rekey,
             free_records: TokenBucket::new(limits.control_burst, limits.control_interval),
+            free_records_down: TokenBucket::new(limits.control_burst, limits.control_interval),
             next_reading: limits.reading_every,
             limits,
             paused: false,
@@ -234,8 +248,12 @@ impl RelayCircuit {
         Ok(())
     }
 
-    /// A record came on the control lane from the next hop.
+    /// A record came on the control lane from the next hop. It is free, so there is the same limit
+    /// as for the client's: beyond it the record is dropped and the circuit is over, as an event.
     pub fn control_from_next(&mut self, now: Instant, record: Record) {
+        if !self.free_records_down.take(now) {
+            return self.event(RelayEvent::Closed(CloseReason::Protocol));
+        }
         let wire = record.wrap(&mut self.session.control.sealing(&self.policy, now));
         self.outputs.push_back(RelayOutput::ToClient(wire));
     }
@@ -332,7 +350,7 @@ impl RelayCircuit {
         if reading.down < self.next_reading {
             return None;
         }
-        self.next_reading = reading.down.saturating_add(self.limits.reading_every);
+        self.next_reading = reading.down.saturating_add(self.limits.reading_step());
         Some(self.seal_reading(reading, now))
     }
 

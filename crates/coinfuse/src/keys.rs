@@ -56,8 +56,10 @@ pub enum Purpose {
     Mint,
     /// The seed of a client's Cashu wallet. Label `wallet`.
     Wallet,
-    /// The seed of a client's vouchers. Label `purse`.
+    /// The seed of a client's vouchers, and of a relay's coins. Label `purse`.
     Purse,
+    /// From which a client's accounts at relays are named. Label `accounts`.
+    Accounts,
 }
 
 impl Purpose {
@@ -70,6 +72,7 @@ impl Purpose {
             Self::Mint => "mint".into(),
             Self::Wallet => "wallet".into(),
             Self::Purse => "purse".into(),
+            Self::Accounts => "accounts".into(),
         }
     }
 }
@@ -274,6 +277,10 @@ mod tests {
             (
                 Purpose::Purse,
                 "106dbe391e78df3511ce30f8080a5f85e2d6098b81ca30d93839368fe9e167b3",
+            ),
+            (
+                Purpose::Accounts,
+                "41c05db74ba001c3cb9e76e21e492fa098e914033f9aeefaa80794d912694dbc",
             ),
         ];
         for (purpose, expected) in all {

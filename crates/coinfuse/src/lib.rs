@@ -29,6 +29,8 @@ pub mod keys;
 mod lane;
 pub mod link;
 pub mod logging;
+pub mod node;
 pub mod relay;
 pub mod socks;
 pub mod store;
+pub mod treasury;

@@ -2,7 +2,7 @@
 //!
 //! Two halves, both small:
 //!
-//! * **Units.** A bare `u64` never says of what. [`Msat`], [`ByteCount`], [`Rate`], [`UnixTime`],
+//! * **Units.** A bare `u64` never says of what. [`Msat`], [`ByteCount`], [`Rate`], [`Price`], [`UnixTime`],
 //!   [`Instant`], [`RelayId`], [`ServiceCode`] and [`HopIndex`] do, and only the sums that make
 //!   sense compile. All arithmetic is on integers, and either checked or saturating.
 //! * **Codec.** [`Reader`] takes bytes apart without ever panicking or reading past the end,
@@ -44,4 +44,4 @@ pub use codec::{Decode, DecodeError, Encode, Reader, Writer};
 pub use id::{HopIndex, RelayId, ServiceCode};
 pub use time::{Instant, UnixTime};
 pub use tlv::{TlvField, TlvStream, TlvWriter};
-pub use units::{ByteCount, Msat, Rate};
+pub use units::{ByteCount, Msat, Price, Rate};

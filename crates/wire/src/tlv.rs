@@ -23,7 +23,7 @@ impl TlvField<'_> {
 
     /// What to do with a field that is not known here: refuse an even type, pass over an odd one.
     pub fn unknown(&self, what: &'static str) -> Result<(), DecodeError> {
-        if self.kind % 2 == 0 {
+        if self.kind.is_multiple_of(2) {
             return Err(DecodeError::Unknown {
                 what,
                 got: self.kind,

@@ -190,6 +190,46 @@ impl Decode for Rate {
     }
 }
 
+/// What carrying bytes costs, per direction.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// From the client: msat per MiB.
+    pub up: Rate,
+    /// To the client: msat per MiB.
+    pub down: Rate,
+}
+
+impl Price {
+    /// Free of charge.
+    pub const FREE: Self = Self { up: Rate::FREE, down: Rate::FREE };
+
+    /// What `up` and `down` bytes cost together.
+    pub fn charge(&self, up: ByteCount, down: ByteCount) -> Msat {
+        self.up.charge(up).saturating_add(self.down.charge(down))
+    }
+
+    /// True if neither direction costs more than in `ceiling`.
+    pub fn within(&self, ceiling: &Self) -> bool {
+        self.up <= ceiling.up && self.down <= ceiling.down
+    }
+}
+
+impl Encode for Price {
+    fn encode(&self, out: &mut Writer) {
+        out.value(&self.up);
+        out.value(&self.down);
+    }
+}
+
+impl Decode for Price {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            up: Rate::decode(reader)?,
+            down: Rate::decode(reader)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,75 @@
-fn main() {}
+//! The whole network in one process, on real parts: a Cashu mint with loopback Lightning, relays on
+//! QUIC sockets, one of them with a mint of its own, a web server, and a client that buys ecash,
+//! builds a circuit, pays every hop and downloads through it.
+
+mod download;
+mod role;
+mod show;
+mod town;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use coinfuse::socks::{SocksLimits, SocksServer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use town::Town;
+
+/// See real traffic go through relays that are paid with real ecash.
+#[derive(Parser)]
+struct Options {
+    /// Exit after the table: 0 if the body was right and every hop was paid what it carried.
+    #[arg(long)]
+    once: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Relays in the circuit.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    hops: u8,
+    /// MiB to download.
+    #[arg(long, default_value_t = 64)]
+    size: u64,
+    /// Where the SOCKS5 proxy listens.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    socks: SocketAddr,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    coinfuse::logging::init(tracing::level_filters::LevelFilter::WARN, "playground");
+    let town = Town::start(options.hops.into()).await?;
+    let report = download::run(&town, options.size << 20, !options.json).await?;
+    let report = show::Report::new(&town, &report).await?;
+    report.print(options.json)?;
+    let wrong = report.problem();
+    if options.once {
+        town.stop().await;
+        return match wrong {
+            Some(problem) => bail!(problem),
+            None => Ok(()),
+        };
+    }
+    serve(town, options.socks).await
+}
+
+/// Serves the SOCKS5 proxy until Ctrl-C.
+async fn serve(town: Town, address: SocketAddr) -> Result<()> {
+    let socks = SocksServer::bind(address, SocksLimits::default()).await?;
+    let local = socks.local_address()?;
+    println!("\nThe network stays up. Try it:\n");
+    println!(
+        "  curl --socks5-hostname {local} {}\n",
+        town.web.url("/hello")
+    );
+    println!("Ctrl-C ends it.");
+    let shutdown = CancellationToken::new();
+    tokio::select! {
+        () = socks.serve(Arc::new(town.client.clone()), shutdown.clone()) => {}
+        signal = tokio::signal::ctrl_c() => signal?,
+    }
+    shutdown.cancel();
+    town.stop().await;
+    Ok(())
+}

@@ -4,10 +4,9 @@ use super::topup::{Dice, Direction, Filler, TopUpPolicy};
 use crate::control::{NextHop, Offer, PayResult, PaymentNumber};
 use crate::credit::Credit;
 use crate::handshake::{AccountToken, Hello, Welcome};
-use crate::quote::Price;
 use crate::session::{Initiator, Session, SessionError};
 use crate::{OnionKey, Seed, Suite};
-use coinfuse_wire::{ByteCount, Encode, Msat, RelayId};
+use coinfuse_wire::{ByteCount, Encode, Msat, Price, RelayId};
 use std::collections::BTreeMap;
 
 /// What a client has to know of a relay to make it a hop; all but the payment is in the relay's
@@ -67,6 +66,8 @@ pub(super) struct Hop {
 #[derive(Debug)]
 struct Payment {
     upstream: Msat,
+    /// What of it is in the pools already.
+    served: Msat,
     /// The pool that asked for it, if one did.
     asked: Option<Direction>,
 }
@@ -85,13 +86,23 @@ impl Hop {
             welcome.balance.saturating_add(welcome.provisional),
             plan.upstream,
         );
+        // What the welcome did not serve of a first payment comes with its result, and goes
+        // downstream.
+        let first = plan.offer.is_some().then_some(Payment {
+            upstream: Msat::ZERO,
+            served: welcome.provisional,
+            asked: None,
+        });
         Self {
             session,
             credit,
             next_reading: reading_every,
             up: Filler::new(policy, Direction::Up, dice),
             down: Filler::new(policy, Direction::Down, dice),
-            payments: BTreeMap::new(),
+            payments: first
+                .into_iter()
+                .map(|payment| (PaymentNumber::FIRST, payment))
+                .collect(),
             last_number: PaymentNumber::FIRST,
         }
     }
@@ -113,18 +124,25 @@ impl Hop {
         asked: Option<Direction>,
     ) -> PaymentNumber {
         self.last_number.0 += 1;
-        self.payments
-            .insert(self.last_number, Payment { upstream, asked });
+        let payment = Payment {
+            upstream,
+            served: Msat::ZERO,
+            asked,
+        };
+        self.payments.insert(self.last_number, payment);
         self.last_number
     }
 
-    /// Applies a payment's result. The first one's money is in the pools since the welcome.
-    pub(super) fn apply(&mut self, result: &PayResult, dice: &mut Dice) {
+    /// Applies a payment's result; false if no payment of this number awaits one.
+    #[must_use]
+    pub(super) fn apply(&mut self, result: &PayResult, dice: &mut Dice) -> bool {
         let Some(payment) = self.payments.remove(&result.number) else {
-            return;
+            return false;
         };
-        self.credit.add(result.credited, payment.upstream);
+        let fresh = result.credited.saturating_sub(payment.served);
+        self.credit.add(fresh, payment.upstream);
         self.settle(payment.asked, !result.credited.is_zero(), dice);
+        true
     }
 
     /// A top-up that was asked for has ended.

@@ -16,12 +16,12 @@ use crate::control::{Offer, PayResult, PaymentNumber, ToClient, ToRelay};
 use crate::credit::{self, Credit, MeterMismatch};
 use crate::handshake::Welcome;
 use crate::lane::{CloseReason, ExtendRefusal};
-use crate::quote::{Price, QuoteError};
+use crate::quote::QuoteError;
 use crate::record::{self, Kind, Opened, Record, RecordError, Sealing};
 use crate::session::{Initiator, SessionError};
 use crate::{Limits, Seed, Suite};
 use bytes::{Bytes, BytesMut};
-use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, HopIndex, Instant, Msat, UnixTime};
+use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, HopIndex, Instant, Msat, Price, UnixTime};
 use hop::Hop;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -314,9 +314,9 @@ impl ClientCircuit {
             .position(|hop| hop.credit.up.carried() >= hop.next_reading)?;
         let reading = self.hops[index].credit.reading();
         let message = ToRelay::Meter(reading).to_bytes();
-        self.hops[index].next_reading = reading.up.saturating_add(self.limits.reading_every);
-        // For the hops before, it is one more record to forward.
+        // For the hops before, it is one more record to forward; unpaid, it stays due.
         self.carry_up(index, message.len(), false).ok()?;
+        self.hops[index].next_reading = reading.up.saturating_add(self.limits.reading_step());
         Some(self.build(now, Kind::Control, &[&message], index, |hop| {
             &mut hop.session.data
         }))
@@ -345,7 +345,8 @@ impl ClientCircuit {
         Some(number)
     }
 
-    /// There is no money for a top-up now. The pool asks again at its next record.
+    /// There is no money for a top-up now. The pool asks again at its next record, when sending is
+    /// [`Blocked`], or when the hop says that it paused.
     pub fn decline(&mut self, hop: HopIndex, direction: Direction) {
         if let Some(hop) = self.hops.get_mut(hop.get()) {
             hop.settle(Some(direction), false, &mut self.dice);
@@ -380,11 +381,17 @@ impl ClientCircuit {
                 return Err(unexpected(hop, "an answer to no question"));
             }
             ToClient::PayResult(result) => {
-                self.hops[hop.get()].apply(&result, &mut self.dice);
+                if !self.hops[hop.get()].apply(&result, &mut self.dice) {
+                    return Err(unexpected(hop, "the result of no payment"));
+                }
                 self.event(ClientEvent::Paid { hop, result });
                 self.ask_for_top_ups();
             }
-            ToClient::Paused => self.event(ClientEvent::Paused { hop }),
+            ToClient::Paused => {
+                self.event(ClientEvent::Paused { hop });
+                // A declined top-up is asked for again: no record will come to do it.
+                self.ask_for_top_ups();
+            }
             ToClient::Closing(reason) => self.event(ClientEvent::Closed { hop, reason }),
             ToClient::Meter(_) => return Err(unexpected(hop, "a reading in the control lane")),
         }

@@ -1,8 +1,8 @@
 //! When to pay, and how much: early, in few sizes, and never for all hops at once.
 
 use crate::credit::Pool;
-use crate::{Price, Seed};
-use coinfuse_wire::{ByteCount, Msat, Rate};
+use crate::{MAX_CIPHERTEXT, Seed};
+use coinfuse_wire::{ByteCount, Msat, Price, Rate};
 use ring::hmac;
 
 /// How a client keeps its pools filled.
@@ -71,6 +71,8 @@ impl Filler {
             // Small, because an upload is announced by what it sends: see `wants`.
             Direction::Up => (half(policy.increment_up), policy.increment_up),
         };
+        // A pool that cannot carry the largest record must ask, or everybody waits for ever.
+        let low_water = low_water.max(ByteCount::new(MAX_CIPHERTEXT as u64));
         let mut filler = Self {
             low_water,
             threshold: low_water,

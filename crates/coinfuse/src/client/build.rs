@@ -10,11 +10,11 @@ use crate::lane::{LaneReader, write};
 use crate::link::{LinkKey, LinkLease};
 use crate::relay::open_control_lane;
 use coinfuse_circuit::{
-    CircuitNumber, ClientCircuit, HopPlan, LaneHeader, NextHop, OnionKey, Price, Seed, Suite,
+    CircuitNumber, ClientCircuit, HopPlan, LaneHeader, NextHop, OnionKey, Seed, Suite,
 };
 use coinfuse_delivery::{Host, Target};
 use coinfuse_directory::{Descriptor, ExitNeed, Path, PathConstraints, select_path};
-use coinfuse_wire::{Encode, HopIndex, Msat, RelayId};
+use coinfuse_wire::{Encode, HopIndex, RelayId};
 use quinn::SendStream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,13 +33,9 @@ impl Inner {
                 port: target.port(),
             },
         };
-        let ceiling = self.config.max_price;
         let constraints = PathConstraints::new(self.config.hops)
             .exit_to(need)
-            .max_price(coinfuse_directory::Price {
-                up: ceiling.up,
-                down: ceiling.down,
-            })
+            .max_price(self.config.max_price)
             .pay_with(self.mint_urls.iter().cloned())
             .exclude(excluded.iter().copied())
             .suites(Suite::ALL.map(|suite| coinfuse_directory::Suite::new(suite.code())))
@@ -150,7 +146,7 @@ impl Inner {
             .iter()
             .zip(accounts)
             .map(|(relay, account)| {
-                let (up, down) = self.config.top_up.first_payment(&price(relay));
+                let (up, down) = self.config.top_up.first_payment(&relay.price);
                 let enough = up.saturating_add(down);
                 let amounts = if self.payer.left(account) >= enough {
                     vec![]
@@ -171,7 +167,7 @@ impl Inner {
     ) -> Result<Vec<HopPlan>, ClientError> {
         let hops = path.hops().iter().zip(accounts).zip(purchases);
         hops.map(|((relay, account), purchase)| {
-            let (up, _) = self.config.top_up.first_payment(&price(relay));
+            let (up, _) = self.config.top_up.first_payment(&relay.price);
             Ok(HopPlan {
                 relay: relay.relay,
                 onion_key: OnionKey::new(*relay.keys.onion.as_bytes()),
@@ -182,7 +178,7 @@ impl Inner {
                 },
                 ceiling: self.config.max_price,
                 account: account.token,
-                upstream: up.max(Msat::new(1)),
+                upstream: up,
                 offer: purchase.offer(),
             })
         })
@@ -196,13 +192,6 @@ impl Inner {
                 state.note_first(hop, purchase);
             }
         }
-    }
-}
-
-fn price(relay: &Descriptor) -> Price {
-    Price {
-        up: relay.price.up,
-        down: relay.price.down,
     }
 }
 

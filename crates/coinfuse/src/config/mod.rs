@@ -27,5 +27,5 @@ mod values;
 pub use client::{ClientConfig, SocksConfig, SpendingConfig};
 pub use error::ConfigError;
 pub use links::LinkConfig;
-pub use relay::{ExitConfig, Lightning, MintConfig, PriceConfig, RelayConfig};
+pub use relay::{ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig};
 pub use values::{AcceptedMint, LogLevel};

@@ -5,6 +5,8 @@ use super::values::{AcceptedMint, LogLevel, policy, socket, text, unit, within};
 use super::{ConfigError, LinkConfig};
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
 use coinfuse_wire::{Rate, ServiceCode};
+use core::fmt;
+use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -67,16 +69,47 @@ pub struct MintConfig {
     #[serde(with = "unit", default = "unit::default")]
     pub unit: MintUnit,
     /// How it is paid. Required.
+    #[serde(with = "text")]
     pub lightning: Lightning,
 }
 
 /// A Lightning backend of the mint inside a relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lightning {
-    /// A network in memory, for tests and demonstrations. There is no real money in it.
+    /// A network in memory, for tests and demonstrations. There is no real money in it. Written
+    /// `loopback`.
     Loopback,
+    /// The same, with the process at this address keeping its books, so that several processes
+    /// share it. Written `loopback:ADDRESS:PORT`.
+    LoopbackAt(SocketAddr),
+}
+
+/// A text names no Lightning backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected \"loopback\" or \"loopback:ADDRESS:PORT\", with a loopback address")]
+pub struct NotLightning;
+
+impl FromStr for Lightning {
+    type Err = NotLightning;
+
+    fn from_str(text: &str) -> Result<Self, NotLightning> {
+        let rest = text.strip_prefix("loopback").ok_or(NotLightning)?;
+        match rest.strip_prefix(':').map(str::parse::<SocketAddr>) {
+            None if rest.is_empty() => Ok(Self::Loopback),
+            Some(Ok(address)) if address.ip().is_loopback() => Ok(Self::LoopbackAt(address)),
+            _ => Err(NotLightning),
+        }
+    }
+}
+
+impl fmt::Display for Lightning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loopback => f.write_str("loopback"),
+            Self::LoopbackAt(address) => write!(f, "loopback:{address}"),
+        }
+    }
 }
 
 /// The `[exit]` section.

@@ -31,7 +31,7 @@ pub(crate) use circuit::open_control_lane;
 
 use crate::clock::Clock;
 use crate::link::{BindError, CloseReason, LinkEndpoint, LinkLimits, LinkPool, LinkSecret};
-use crate::store::{Ledger, LedgerError};
+use crate::store::{Ledger, LedgerError, Totals};
 use accounts::Accounts;
 use cashier::Cashier;
 use coinfuse_circuit::{CircuitNumber, OnionSecret, Price, Quote};
@@ -182,8 +182,20 @@ impl Relay {
         &self.shared.ledger
     }
 
+    /// Writes down what all circuits have used so far, and says what the relay has taken in and
+    /// earned since its ledger began.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`]: the disk fails.
+    pub async fn settle(&self) -> Result<Totals, LedgerError> {
+        self.shared.accounts.record_all();
+        self.shared.ledger.flush().await?;
+        self.shared.ledger.totals()
+    }
+
     /// Closes all circuits and links, after telling everybody, and writes down what was used.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.shared.shutdown.cancel();
         // Circuits take their leave on their own; this gives them the time.
         let deadline = tokio::time::sleep(Duration::from_secs(3));

@@ -4,7 +4,7 @@ use super::keys::RelayKeys;
 use super::mint::MintOffer;
 use super::{BuildError, Descriptor, fields};
 use crate::{ExitPolicy, Identity};
-use coinfuse_wire::{ByteCount, Rate, RelayId, ServiceCode, UnixTime};
+use coinfuse_wire::{ByteCount, Price, RelayId, ServiceCode, UnixTime};
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
@@ -32,28 +32,6 @@ impl Suite {
     /// The number.
     pub const fn get(self) -> u8 {
         self.0
-    }
-}
-
-/// What carrying bytes costs, for each direction.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Price {
-    /// From the client towards the exit.
-    pub up: Rate,
-    /// From the exit towards the client.
-    pub down: Rate,
-}
-
-impl Price {
-    /// Free of charge.
-    pub const FREE: Self = Self {
-        up: Rate::FREE,
-        down: Rate::FREE,
-    };
-
-    /// Whether neither direction costs more than in `ceiling`.
-    pub fn is_within(&self, ceiling: &Self) -> bool {
-        self.up <= ceiling.up && self.down <= ceiling.down
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! Types below 26 are always there. Integers are big-endian.
 
-use super::body::{DescriptorBody, OperatorTag, Price, Suite};
+use super::body::{DescriptorBody, OperatorTag, Suite};
 use super::keys::RelayKeys;
 use super::mint::MintOffer;
 use crate::ExitPolicy;
@@ -128,22 +128,6 @@ impl<'a> Fields<'a> {
 }
 
 const WHAT: &str = "descriptor field";
-
-impl Encode for Price {
-    fn encode(&self, out: &mut Writer) {
-        out.value(&self.up);
-        out.value(&self.down);
-    }
-}
-
-impl Decode for Price {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            up: Decode::decode(reader)?,
-            down: Decode::decode(reader)?,
-        })
-    }
-}
 
 fn concat<'a, T: Encode + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u8> {
     let mut out = Writer::new();

@@ -5,7 +5,7 @@ mod fields;
 mod keys;
 mod mint;
 
-pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Price, Suite};
+pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Suite};
 pub use keys::{LinkKey, OnionKey, RelayKeys, VoucherKey};
 pub use mint::{MintOffer, MintUnit, MintUrl, MintUrlError};
 

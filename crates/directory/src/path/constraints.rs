@@ -155,7 +155,7 @@ impl PathConstraints {
             (self.suites.as_ref().is_none_or(relay_speaks), Unfit::Suite),
             (
                 self.ceiling
-                    .is_none_or(|ceiling| relay.price.is_within(&ceiling)),
+                    .is_none_or(|ceiling| relay.price.within(&ceiling)),
                 Unfit::Price,
             ),
             (self.can_pay(relay), Unfit::Payment),

@@ -1,0 +1,247 @@
+//! A client from its configuration and its seed.
+
+use super::directory::{DirectoryError, DirectoryWatch};
+use super::spending::SpendingRecord;
+use crate::client::{self, Client, ClientError};
+use crate::clock::Clock;
+use crate::config::ClientConfig;
+use crate::keys::{MasterSeed, Purpose};
+use crate::socks::{SocksBindError, SocksServer};
+use coinfuse_circuit::TopUpPolicy;
+use coinfuse_directory::MintUnit;
+use coinfuse_voucher::{MintId, MintIdError, Purse, PurseConfig, PurseError, Unit};
+use coinfuse_wire::Msat;
+use core::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Why a client does not start; for the user to act on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientNodeError {
+    /// The proxy's address cannot be used.
+    #[error(transparent)]
+    Socks(#[from] SocksBindError),
+    /// The system does not say which port was given.
+    #[error("the proxy's socket has no address: {0}")]
+    Address(#[source] io::Error),
+    /// The relays' descriptors cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A mint in the configuration cannot be one.
+    #[error("{url} in [[mint]] cannot be used: {source}")]
+    Mint {
+        /// As the configuration has it.
+        url: String,
+        /// Why.
+        source: MintIdError,
+    },
+    /// The money cannot be used.
+    #[error(transparent)]
+    Purse(#[from] PurseError),
+    /// The file that remembers what was spent cannot be used.
+    #[error("{}, which remembers what was spent, cannot be used: {source}", .path.display())]
+    Spending {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The client does not start.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A client with its SOCKS5 proxy, as the configuration says.
+///
+/// It reads the directory file again when that changes, keeps count of what is spent across
+/// restarts, finishes what a crash left undone, and takes back the coins of vouchers that no
+/// relay took.
+pub struct ClientNode {
+    client: Client,
+    socks: SocksServer,
+    address: SocketAddr,
+    spending: SpendingRecord,
+    watch: DirectoryWatch,
+}
+
+/// Opens the purse in the client's folder; does not use the network.
+///
+/// # Errors
+///
+/// [`ClientNodeError::Mint`] and [`ClientNodeError::Purse`].
+pub async fn open_purse(
+    config: &ClientConfig,
+    seed: &MasterSeed,
+) -> Result<Purse, ClientNodeError> {
+    let mints = config.mint.iter().map(|mint| {
+        let url = mint.url.as_str();
+        MintId::new(url, unit(mint.unit)).map_err(|source| ClientNodeError::Mint {
+            url: url.to_owned(),
+            source,
+        })
+    });
+    let mints: Vec<_> = mints.collect::<Result<_, _>>()?;
+    Ok(Purse::open(&purse_config(config.data_dir.join("purse"), mints, seed)).await?)
+}
+
+/// The settings of a purse or of a relay's coins in a folder.
+pub(super) fn purse_config(dir: PathBuf, mints: Vec<MintId>, seed: &MasterSeed) -> PurseConfig {
+    // A public mint has a pace that it expects; one on this machine has none.
+    let local = mints.iter().all(is_on_this_machine);
+    let mut config = PurseConfig::new(dir, mints, *seed.derive(Purpose::Purse));
+    config.rate_limit = !local;
+    config
+}
+
+fn is_on_this_machine(mint: &MintId) -> bool {
+    let url = mint.url().to_string();
+    let host = url.split_once("://").map_or("", |(_, rest)| rest);
+    ["127.0.0.1:", "[::1]:", "localhost:"]
+        .iter()
+        .any(|local| host.starts_with(local))
+}
+
+pub(super) const fn unit(unit: MintUnit) -> Unit {
+    match unit {
+        MintUnit::Msat => Unit::Msat,
+        MintUnit::Sat => Unit::Sat,
+    }
+}
+
+/// The knobs of a client, from its file. `spent` counts towards the cap already.
+fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
+    let spending = &config.spending;
+    let ceiling = spending.max_price();
+    let mut top_up = TopUpPolicy::default();
+    top_up.low_water = spending.top_up_below();
+    top_up.increment_down = spending.top_up();
+    top_up.increment_up = top_up.increment_up.min(spending.top_up());
+    let mut settings = client::ClientConfig::default();
+    settings.hops = config.hops.into();
+    settings.spending_cap = spending.cap().saturating_sub(spent);
+    settings.max_price = coinfuse_circuit::Price {
+        up: ceiling.up,
+        down: ceiling.down,
+    };
+    settings.top_up = top_up;
+    settings.links = config.link.limits();
+    settings
+}
+
+impl ClientNode {
+    /// Starts a client on the current tokio runtime, and binds its proxy. Lines of the directory
+    /// file that are no good are warned about, one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientNodeError`]: what is in the way, and who can move it.
+    pub async fn start(config: &ClientConfig, seed: &MasterSeed) -> Result<Self, ClientNodeError> {
+        let socks = SocksServer::bind(config.socks.listen, config.socks.limits()).await?;
+        let address = socks.local_address().map_err(ClientNodeError::Address)?;
+        let (watch, directory) = DirectoryWatch::open(&config.directory, Clock::start())?;
+        let path = config.data_dir.join("spent");
+        let spending = SpendingRecord::open(&path)
+            .map_err(|source| ClientNodeError::Spending { path, source })?;
+        let purse = open_purse(config, seed).await?;
+        let accounts = seed.derive(Purpose::Accounts);
+        let client = Client::start(
+            settings(config, spending.before()),
+            directory,
+            purse,
+            &accounts,
+        )
+        .await?;
+        Ok(Self {
+            client,
+            socks,
+            address,
+            spending,
+            watch,
+        })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where the proxy listens.
+    pub fn socks_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many relays the directory file has.
+    pub fn relays(&self) -> usize {
+        self.watch.relays()
+    }
+
+    /// Serves applications until `shutdown`, then closes everything and writes down what was spent.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self {
+            client,
+            socks,
+            spending,
+            watch,
+            ..
+        } = self;
+        let client = Arc::new(client);
+        tokio::select! {
+            () = socks.serve(Arc::clone(&client), shutdown.clone()) => {}
+            () = watch.follow(&client) => {}
+            () = spending.follow(&client) => {}
+            () = look_after(client.purse()) => {}
+        }
+        spending.note(client.spent());
+        client.shutdown().await;
+    }
+}
+
+/// Finishes what was begun, again while a mint does not answer, and takes expired vouchers back.
+async fn look_after(purse: &Purse) {
+    const SOON: Duration = Duration::from_secs(30);
+    const SELDOM: Duration = Duration::from_secs(3600);
+    loop {
+        let unfinished = match purse.recover().await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!(%error, "some money waits for its mint");
+                1
+            }
+        };
+        match purse.refund_expired(Clock::start().unix()).await {
+            Ok(Msat::ZERO) => {}
+            Ok(back) => tracing::info!(%back, "the coins of expired vouchers came back"),
+            Err(error) => tracing::warn!(%error, "expired vouchers could not be taken back now"),
+        }
+        sleep(if unfinished == 0 { SELDOM } else { SOON }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_spent_counts_towards_the_cap() {
+        let mut config = ClientConfig::default();
+        config.spending.cap_msat = 1000;
+        assert_eq!(
+            settings(&config, Msat::new(400)).spending_cap,
+            Msat::new(600)
+        );
+        assert_eq!(settings(&config, Msat::new(4000)).spending_cap, Msat::ZERO);
+    }
+
+    #[test]
+    fn only_a_mint_on_this_machine_is_asked_without_a_pace() {
+        let is_local = |url| is_on_this_machine(&MintId::new(url, Unit::Sat).unwrap());
+        assert!(is_local("http://127.0.0.1:3338") && is_local("http://localhost:3338"));
+        assert!(!is_local("https://mint.example") && !is_local("https://127.0.0.1.example"));
+    }
+}

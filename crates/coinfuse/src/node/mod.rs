@@ -1,0 +1,18 @@
+//! Whole nodes, put together from a configuration file and a seed.
+
+mod client;
+mod control;
+mod directory;
+#[cfg(feature = "mint")]
+mod mint;
+mod relay;
+mod spending;
+mod treasury;
+
+pub use client::{ClientNode, ClientNodeError, open_purse};
+pub use control::{CONTROL_SOCKET, ControlServer, Conversation};
+pub use directory::DirectoryError;
+#[cfg(feature = "mint")]
+pub use mint::{OwnMintError, own_mint};
+pub use relay::{NodeError, OwnMint, RelayNode, describe};
+pub use treasury::{OpenTreasuryError, open_treasury, open_treasury_alone, own_offer};

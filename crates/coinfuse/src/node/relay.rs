@@ -1,0 +1,248 @@
+//! A relay from its configuration and its seed.
+
+use crate::clock::Clock;
+use crate::config::RelayConfig;
+use crate::keys::{MasterSeed, Purpose};
+use crate::relay::{ExtendPolicy, Relay, RelayError, RelayLimits, RelaySetup};
+use crate::store::{Ledger, LedgerConfig, LedgerError};
+use coinfuse_circuit::OnionSecret;
+use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
+use coinfuse_directory::{
+    BuildError, Descriptor, DescriptorBody, Identity, MintOffer, OnionKey, OperatorTagError,
+    RelayKeys, VoucherKey as PublishedVoucherKey,
+};
+use coinfuse_voucher::{Keyring, NotAKey, Policy, Verifier, VoucherKey};
+use coinfuse_wire::{Encode, Writer};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use thiserror::Error;
+
+/// The mint inside a relay, as the relay itself sees it.
+pub struct OwnMint {
+    /// How the descriptor names it; `issuer` is true.
+    pub offer: MintOffer,
+    /// Its keysets, with the secret keys.
+    pub keyring: Keyring,
+}
+
+/// Why a relay does not start; for the operator to act on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The folder for the data cannot be made.
+    #[error("the data folder {} cannot be made: {source}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The relay does not start.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// The seed gives no voucher key, which happens once in 2^128: take another seed.
+    #[error("the seed gives no voucher key; make a new one")]
+    VoucherKey(#[from] NotAKey),
+    /// The operator's tag is not one.
+    #[error("operator: {0}")]
+    Operator(#[from] OperatorTagError),
+    /// The relay listens on all addresses, and `advertise` names none: clients would not find it.
+    #[error("the relay listens on a wildcard address: name its public addresses under `advertise`")]
+    NoAddress,
+    /// The descriptor cannot be made.
+    #[error(transparent)]
+    Descriptor(#[from] BuildError),
+}
+
+/// A running relay, and what is published about it.
+pub struct RelayNode {
+    relay: Relay,
+    identity: Identity,
+    body: DescriptorBody,
+    verifier: Arc<RwLock<Verifier>>,
+}
+
+impl RelayNode {
+    /// Starts a relay on the current tokio runtime, for `current_thread` best. The keysets of the
+    /// accepted mints are not known yet: see [`Self::verifier`].
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`]: what is in the way, and who can move it.
+    pub fn start(
+        config: &RelayConfig,
+        seed: &MasterSeed,
+        own_mint: Option<OwnMint>,
+    ) -> Result<Self, NodeError> {
+        let ledger = open_ledger(config)?;
+        let onion = onion_secret(seed);
+        let voucher_key = VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher))?;
+        let (own_offer, keyring) = match own_mint {
+            Some(mint) => (Some(mint.offer), mint.keyring),
+            None => (None, Keyring::new()),
+        };
+        let (identity, mut body) = body(config, seed, own_offer)?;
+        let verifier = Verifier::new(voucher_key, keyring, Policy::default());
+        let verifier = Arc::new(RwLock::new(verifier));
+        let relay = Relay::start(RelaySetup {
+            identity_seed: *seed.derive(Purpose::Identity),
+            link_secret: seed.link_secret(),
+            onion,
+            listen: config.listen,
+            price: config.price(),
+            verifier: Arc::clone(&verifier),
+            mints: encode_mints(&body.mints),
+            ledger,
+            exit: exit(config),
+            extend: match config.allow_private_neighbours {
+                true => ExtendPolicy::Anywhere,
+                false => ExtendPolicy::Public,
+            },
+            limits: RelayLimits::default(),
+            link_limits: config.link.limits(),
+        })?;
+        body.addresses = addresses(config, relay.address())?;
+        Ok(Self {
+            relay,
+            identity,
+            body,
+            verifier,
+        })
+    }
+
+    /// The relay.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Judges vouchers; the keysets of the accepted mints are added to its keyring when they are
+    /// known.
+    pub fn verifier(&self) -> &Arc<RwLock<Verifier>> {
+        &self.verifier
+    }
+
+    /// What is published about the relay now.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Descriptor`] if the configuration does not fit into a descriptor.
+    pub fn descriptor(&self) -> Result<Descriptor, NodeError> {
+        let now = Clock::start().unix();
+        let mut body = self.body.clone();
+        body.published = now;
+        body.sequence = now.secs();
+        body.expires = now.saturating_add(DescriptorBody::DEFAULT_LIFETIME);
+        Ok(body.sign(&self.identity)?)
+    }
+
+    /// Closes all circuits and links, after telling everybody, and writes down what was used.
+    pub async fn shutdown(&self) {
+        self.relay.shutdown().await;
+    }
+}
+
+/// What a relay of this configuration and seed says of itself, without its being started.
+/// `own_offer` is that of the mint inside it.
+///
+/// # Errors
+///
+/// [`NodeError`]: what does not fit into a descriptor.
+pub fn describe(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    own_offer: Option<MintOffer>,
+) -> Result<Descriptor, NodeError> {
+    let (identity, mut body) = body(config, seed, own_offer)?;
+    body.addresses = addresses(config, config.listen)?;
+    Ok(body.sign(&identity)?)
+}
+
+/// Everything but the addresses.
+fn body(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    own_offer: Option<MintOffer>,
+) -> Result<(Identity, DescriptorBody), NodeError> {
+    let identity = Identity::from_seed(*seed.derive(Purpose::Identity));
+    let voucher_key = VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher))?;
+    let keys = RelayKeys {
+        link: seed.link_secret().key(),
+        onion: OnionKey::new(*onion_secret(seed).public().as_bytes()),
+        voucher: PublishedVoucherKey::new(voucher_key.public_key().to_bytes()),
+    };
+    let mut body = DescriptorBody::new(&identity, keys, Clock::start().unix());
+    body.services = config.services().into_iter().collect();
+    body.price = config.price();
+    body.mints = own_offer.into_iter().chain(offers(config)).collect();
+    body.exit_policy = config.exit.policy.clone();
+    if !config.operator.is_empty() {
+        body.operator = Some(config.operator.parse()?);
+    }
+    Ok((identity, body))
+}
+
+fn onion_secret(seed: &MasterSeed) -> OnionSecret {
+    OnionSecret::new(*seed.derive(Purpose::Onion { epoch: 0 }))
+}
+
+pub(super) fn open_ledger(config: &RelayConfig) -> Result<Ledger, NodeError> {
+    let path = &config.data_dir;
+    std::fs::create_dir_all(path).map_err(|source| NodeError::Folder {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(Ledger::open(
+        &path.join("ledger.redb"),
+        LedgerConfig::default(),
+    )?)
+}
+
+fn offers(config: &RelayConfig) -> impl Iterator<Item = MintOffer> + '_ {
+    config.accept.iter().map(|mint| MintOffer {
+        url: mint.url.clone(),
+        unit: mint.unit,
+        issuer: false,
+    })
+}
+
+fn exit(config: &RelayConfig) -> Option<Exit> {
+    let policy = config.exit.policy.clone();
+    (!policy.is_empty()).then(|| {
+        let mut exit = ExitConfig::new(policy);
+        exit.own_addresses = config
+            .public_addresses()
+            .iter()
+            .map(SocketAddr::ip)
+            .filter(is_public)
+            .collect();
+        Exit::new(exit, SystemResolver)
+    })
+}
+
+/// On a loopback address the relay shares the machine with everything else there.
+fn is_public(ip: &std::net::IpAddr) -> bool {
+    coinfuse_directory::AddressClass::of(*ip).is_global()
+}
+
+/// Those in the configuration; a port of 0 there is the one that the system gave.
+fn addresses(config: &RelayConfig, bound: SocketAddr) -> Result<Vec<SocketAddr>, NodeError> {
+    let mut addresses = config.public_addresses();
+    for address in addresses.iter_mut().filter(|address| address.port() == 0) {
+        address.set_port(bound.port());
+    }
+    if addresses.is_empty() {
+        Err(NodeError::NoAddress)
+    } else {
+        Ok(addresses)
+    }
+}
+
+fn encode_mints(mints: &[MintOffer]) -> Vec<u8> {
+    let mut out = Writer::new();
+    mints.iter().for_each(|mint| out.value(mint));
+    out.into_bytes()
+}

@@ -1,0 +1,201 @@
+//! A relay's money after it was collected.
+//!
+//! ```text
+//! mints ── keysets ──► verifier      what the cashier can judge by itself
+//! ledger ── collected vouchers ── redeemer ── mints ──► coins of the relay's own
+//!        └─ forgets spent vouchers whose locktime is over
+//! ```
+//!
+//! All of it happens on a thread of its own, so that neither a slow mint nor a batch of signatures
+//! delays the data. Nothing that goes wrong ends it: a mint that is down is asked again, and a
+//! voucher that could not be redeemed stays in the ledger until it can.
+//!
+//! After a crash in the middle of a redemption the coins are safe: the redeemer finishes its swap,
+//! and the ledger hears of it with the next pass.
+
+mod keysets;
+mod money;
+mod redeem;
+
+pub use money::{Earnings, Redemption};
+
+use crate::store::{Ledger, LedgerError};
+use coinfuse_voucher::{PurseConfig, PurseError, Redeemer, Verifier};
+use core::fmt;
+use core::time::Duration;
+use keysets::Keysets;
+use money::{Command, Money};
+use std::io;
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How a relay looks after its money.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TreasuryConfig {
+    /// Where the relay's own coins are, and the mints that it accepts.
+    pub purse: PurseConfig,
+    /// How often collected vouchers are redeemed. Default 10 minutes. Seldom is cheaper, since a
+    /// swap has a fixed cost at the mint; too seldom, and a mint that closes takes more with it.
+    pub redeem_every: Duration,
+    /// How often the mints are asked for keysets. Default 5 minutes. What a mint has answered
+    /// is good for up to an hour.
+    pub refresh_every: Duration,
+    /// Vouchers redeemed in one go, 1 to 500. Default 250; each has some 200 bytes.
+    pub batch: usize,
+}
+
+impl TreasuryConfig {
+    /// The defaults, for these coins and mints.
+    pub fn new(purse: PurseConfig) -> Self {
+        Self {
+            purse,
+            redeem_every: Duration::from_secs(600),
+            refresh_every: Duration::from_secs(300),
+            batch: 250,
+        }
+    }
+}
+
+/// Why the treasury does not open or answer; for the operator to act on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TreasuryError {
+    /// The system gives no thread.
+    #[error("the treasury's thread does not start: {0}")]
+    Thread(#[source] io::Error),
+    /// The relay's coins cannot be used.
+    #[error(transparent)]
+    Coins(#[from] PurseError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// It was shut down.
+    #[error("the treasury is closed")]
+    Closed,
+}
+
+/// A relay's running treasury. Dropping it stops it; see [`Self::shutdown`].
+pub struct Treasury {
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Treasury {
+    /// Opens the relay's coins and begins. The verifier's keyring grows as the mints answer; what
+    /// it holds already, as the keys of the relay's own mint, stays.
+    ///
+    /// Comes back when the files are open and the mints have answered, or after three seconds
+    /// without those that have not. Keysets that are on disk from before need no answer.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Thread`] and [`TreasuryError::Coins`].
+    pub async fn start(
+        config: TreasuryConfig,
+        verifier: Arc<RwLock<Verifier>>,
+        ledger: Ledger,
+    ) -> Result<Self, TreasuryError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(TreasuryError::Thread)?;
+        let (commands, inbox) = mpsc::channel(16);
+        let (ready, opened) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("coinfuse-treasury".into())
+            .spawn(move || {
+                let work = work(config, verifier, ledger, inbox, ready);
+                runtime.block_on(stopped.run_until_cancelled_owned(work));
+                // A request to a mint that hangs is not waited for.
+                runtime.shutdown_background();
+            })
+            .map_err(TreasuryError::Thread)?;
+        // Made here, so that the thread is ended if this future is dropped.
+        let treasury = Self {
+            commands,
+            stop,
+            thread: Some(thread),
+        };
+        opened.await.map_err(|_| TreasuryError::Closed)??;
+        Ok(treasury)
+    }
+
+    /// Redeems all that can be redeemed now.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended early; what was done by then is done.
+    pub async fn redeem_now(&self) -> Result<Redemption, TreasuryError> {
+        self.ask(Command::Redeem).await
+    }
+
+    /// What the relay has earned since its ledger began.
+    ///
+    /// # Errors
+    ///
+    /// When one of the files cannot be read.
+    pub async fn earnings(&self) -> Result<Earnings, TreasuryError> {
+        self.ask(Command::Earnings).await
+    }
+
+    /// Stops. A redemption under way is finished at the next start.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // It panicked if this fails, and has said so.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, TreasuryError>>) -> Command,
+    ) -> Result<T, TreasuryError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(command(reply)).await;
+        sent.map_err(|_| TreasuryError::Closed)?;
+        answer.await.map_err(|_| TreasuryError::Closed)?
+    }
+}
+
+impl Drop for Treasury {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Treasury {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Treasury")
+    }
+}
+
+/// What the thread does until it is stopped.
+async fn work(
+    config: TreasuryConfig,
+    verifier: Arc<RwLock<Verifier>>,
+    ledger: Ledger,
+    inbox: mpsc::Receiver<Command>,
+    ready: oneshot::Sender<Result<(), TreasuryError>>,
+) {
+    let redeemer = match Redeemer::open(&config.purse).await {
+        Ok(redeemer) => redeemer,
+        Err(error) => {
+            // If nobody waits any more, nobody needs to know.
+            let _ = ready.send(Err(error.into()));
+            return;
+        }
+    };
+    let mut keysets = Keysets::new(&config, redeemer.clone(), Arc::clone(&verifier));
+    keysets.begin().await;
+    let money = Money::new(&config, redeemer, verifier, ledger);
+    let _ = ready.send(Ok(()));
+    tokio::join!(keysets.keep_up(), money.look_after(inbox));
+}

@@ -1,0 +1,108 @@
+//! One download through the circuit.
+
+use crate::town::Town;
+use anyhow::{Context, Result, bail};
+use coinfuse::client::Stream;
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+
+/// What was seen.
+pub struct Download {
+    /// Bytes of the body.
+    pub size: u64,
+    /// How long the circuit took to build, payments included.
+    pub build: Duration,
+    /// From the request on the open circuit to the first byte of the answer.
+    pub first_byte: Duration,
+    /// From the request to the end.
+    pub total: Duration,
+    /// Whether the body's hash is the one that the server's source has.
+    pub hash_is_right: bool,
+}
+
+/// Downloads `size` bytes from the town's web server.
+pub async fn run(town: &Town, size: u64, progress: bool) -> Result<Download> {
+    let begun = now();
+    let target = town.web.addr().to_string();
+    town.client
+        .prepare(&target.parse()?, coinfuse::connect::Isolation::NONE)
+        .await?;
+    let build = begun.elapsed();
+
+    let bar = if progress {
+        bar(size)?
+    } else {
+        ProgressBar::hidden()
+    };
+    let requested = now();
+    let mut stream = get(town, size).await?;
+    stream.fill_buf().await?;
+    let first_byte = requested.elapsed();
+    let mut hash = Sha256::new();
+    read_body(&mut stream, size, |bytes| {
+        hash.update(bytes);
+        bar.inc(bytes.len() as u64);
+    })
+    .await?;
+    let total = requested.elapsed();
+    bar.finish_and_clear();
+    let hash_is_right = hex::encode(hash.finalize()) == coinfuse_testkit::web::sha256_hex(size);
+    Ok(Download {
+        size,
+        build,
+        first_byte,
+        total,
+        hash_is_right,
+    })
+}
+
+/// Sends a request for `size` bytes.
+pub async fn get(town: &Town, size: u64) -> Result<Stream> {
+    let address = town.web.addr();
+    let mut stream = town.client.connect(&address.to_string()).await?;
+    let request =
+        format!("GET /bytes/{size} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Reads past the header, then the body.
+pub async fn read_body(stream: &mut Stream, size: u64, mut each: impl FnMut(&[u8])) -> Result<()> {
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        if stream.read_until(b'\n', &mut header).await? == 0 || header.len() > 4096 {
+            bail!("the web server did not answer with a header");
+        }
+    }
+    if !header.starts_with(b"HTTP/1.1 200") {
+        bail!(
+            "the web server refused: {}",
+            String::from_utf8_lossy(&header)
+        );
+    }
+    let mut left = size;
+    while left > 0 {
+        let bytes = stream.fill_buf().await.context("the download broke off")?;
+        if bytes.is_empty() {
+            bail!("the download ended {left} bytes early");
+        }
+        let n = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        each(&bytes[..n]);
+        stream.consume(n);
+        left -= n as u64;
+    }
+    Ok(())
+}
+
+fn bar(size: u64) -> Result<ProgressBar> {
+    let style = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}";
+    Ok(ProgressBar::new(size).with_style(ProgressStyle::with_template(style)?))
+}
+
+/// The wall clock; what it times is the whole of the network.
+#[allow(clippy::disallowed_methods, reason = "this program measures")]
+pub fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,214 @@
+//! Everything that the network needs, on loopback and in a temporary folder.
+
+use crate::role::Role;
+use anyhow::{Context, Result, bail};
+use coinfuse::client::{Client, ClientConfig};
+use coinfuse::config::{AcceptedMint, MintUnit, RelayConfig};
+use coinfuse::keys::{MasterSeed, Purpose};
+use coinfuse::node::{RelayNode, own_mint};
+use coinfuse_directory::Directory;
+use coinfuse_mint::{Backend, EmbeddedMint, LoopbackLightning, MintConfig, Unit};
+use coinfuse_testkit::WebServer;
+use coinfuse_voucher::{MintId, Purse, PurseConfig, Redeemer};
+use coinfuse_wire::Msat;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// Any free port on loopback.
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+/// What the client's person has in a Lightning wallet.
+const LIGHTNING_FUNDS: Msat = Msat::from_sat(1_000_000);
+/// What the client buys ecash for at the start.
+const FUNDING: Msat = Msat::from_sat(10_000);
+/// The fewest relays: three to use and one to choose from.
+const MIN_RELAYS: usize = 4;
+/// The relay that issues its own coins.
+const ISSUER: usize = 1;
+
+/// The running network. Dropping it stops everything.
+pub struct Town {
+    /// The client, on the current runtime.
+    pub client: Client,
+    /// The relays, the exit first.
+    pub relays: Vec<Relay>,
+    /// What the client reaches.
+    pub web: WebServer,
+    /// The mint that most relays accept.
+    pub mint_url: String,
+    /// What the client paid by Lightning.
+    pub funded: Msat,
+    _roles: Vec<Role>,
+    _folder: TempDir,
+}
+
+/// A relay of the town.
+pub struct Relay {
+    /// What it is called here.
+    pub name: String,
+    /// The node.
+    pub node: Arc<RelayNode>,
+}
+
+impl Town {
+    /// Starts everything, the client on the current runtime.
+    pub async fn start(hops: usize) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let lightning = LoopbackLightning::new();
+        let mut roles = Vec::new();
+
+        let (role, mint) =
+            start_mint(folder.path().join("mint.sqlite"), lightning.clone(), 1).await?;
+        let mint_url = mint.url().to_owned();
+        roles.push(role);
+        let web = WebServer::start()?;
+
+        let mut directory = Directory::new();
+        let mut relays = Vec::new();
+        let mut mints = vec![MintId::new(&mint_url, coinfuse_voucher::Unit::Msat)?];
+        for index in 0..hops.max(MIN_RELAYS) {
+            let dir = folder.path().join(format!("relay-{index}"));
+            let exit_to = (index == 0).then_some(web.addr());
+            let config = relay_config(&dir, &mint_url, exit_to, index)?;
+            let mut own = None;
+            if index == ISSUER {
+                let (role, mint) =
+                    start_mint(dir.join("mint.sqlite"), lightning.clone(), 2).await?;
+                mints.push(MintId::new(mint.url(), coinfuse_voucher::Unit::Msat)?);
+                roles.push(role);
+                own = Some(mint);
+            }
+            let accepted = mints[0].clone();
+            let (role, node) = Role::spawn(format!("relay-{index}"), move || async move {
+                start_relay(config, own, accepted, index).await
+            })
+            .await?;
+            directory.insert(node.descriptor()?)?;
+            let name = if index == 0 {
+                "exit".into()
+            } else {
+                format!("relay {index}")
+            };
+            relays.push(Relay { name, node });
+            roles.push(role);
+        }
+
+        let purse = fund(folder.path().join("client"), mints, &lightning).await?;
+        let mut config = ClientConfig::default();
+        config.hops = hops;
+        let client = Client::start(config, directory, purse, &[7; 32]).await?;
+        Ok(Self {
+            client,
+            relays,
+            web,
+            mint_url,
+            funded: FUNDING,
+            _roles: roles,
+            _folder: folder,
+        })
+    }
+
+    /// Takes leave of everybody.
+    pub async fn stop(self) {
+        self.client.shutdown().await;
+        for relay in &self.relays {
+            relay.node.shutdown().await;
+        }
+    }
+}
+
+async fn start_mint(
+    database: std::path::PathBuf,
+    lightning: LoopbackLightning,
+    seed: u8,
+) -> Result<(Role, Arc<EmbeddedMint>)> {
+    if let Some(folder) = database.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Role::spawn(format!("mint-{seed}"), move || async move {
+        let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await?;
+        let config = MintConfig::new(database, [seed; 32], Unit::Msat);
+        let mint = EmbeddedMint::start(config, Backend::Loopback(lightning), listener).await?;
+        Ok(Arc::new(mint))
+    })
+    .await
+}
+
+fn relay_config(
+    dir: &Path,
+    mint_url: &str,
+    exit_to: Option<SocketAddr>,
+    index: usize,
+) -> Result<RelayConfig> {
+    let mut config = RelayConfig {
+        data_dir: dir.to_owned(),
+        listen: LOOPBACK.into(),
+        allow_private_neighbours: true,
+        ..RelayConfig::default()
+    };
+    config.price.up = 80 + 10 * index as u32;
+    config.price.down = 100 + 10 * index as u32;
+    if index != ISSUER {
+        config.accept.push(AcceptedMint {
+            url: mint_url.parse()?,
+            unit: MintUnit::Msat,
+        });
+    }
+    if let Some(target) = exit_to {
+        config.exit.policy = format!("accept {}:*", target.ip()).parse()?;
+    }
+    Ok(config)
+}
+
+async fn start_relay(
+    config: RelayConfig,
+    own: Option<Arc<EmbeddedMint>>,
+    accepted: MintId,
+    index: usize,
+) -> Result<Arc<RelayNode>> {
+    let seed = MasterSeed::new([100 + index as u8; 32]);
+    let own = match own {
+        Some(mint) => Some(own_mint(&mint).await?),
+        None => None,
+    };
+    let mut till = PurseConfig::new(
+        config.data_dir.join("till"),
+        vec![accepted],
+        *seed.derive(Purpose::Wallet),
+    );
+    till.rate_limit = false;
+    let node = RelayNode::start(&config, &seed, own)?;
+    let redeemer = Redeemer::open(&till).await?;
+    let keyring = redeemer.keyring().await;
+    if let Ok(mut verifier) = node.verifier().write() {
+        verifier.keyring_mut().merge(keyring);
+    }
+    Ok(Arc::new(node))
+}
+
+/// A purse with money in it, bought by an invoice.
+async fn fund(
+    dir: std::path::PathBuf,
+    mints: Vec<MintId>,
+    lightning: &LoopbackLightning,
+) -> Result<Purse> {
+    let Some(mint) = mints.first().cloned() else {
+        bail!("no mint")
+    };
+    let mut config = PurseConfig::new(dir, mints, [8; 32]);
+    config.rate_limit = false;
+    let purse = Purse::open(&config).await?;
+    let invoice = purse.fund(&mint, FUNDING).await?;
+    lightning
+        .wallet(LIGHTNING_FUNDS)
+        .await?
+        .pay(&invoice.bolt11)
+        .await?;
+    purse
+        .await_funding(&invoice, Duration::from_secs(30))
+        .await?;
+    Ok(purse)
+}
