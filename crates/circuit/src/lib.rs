@@ -104,6 +104,7 @@ pub use client::{
     Blocked, ClientCircuit, ClientCircuitError, ClientEvent, ClientOutput, Create, Direction,
     HopPlan, TopUpPolicy,
 };
+pub use coinfuse_wire::Price;
 pub use control::{
     MAX_ADDRESSES, MAX_OFFER, MAX_REFUSALS, NextHop, Offer, PayResult, PaymentNumber, Reading,
     RefusedItem, ToClient, ToRelay,
@@ -112,7 +113,6 @@ pub use credit::{Credit, MeterMismatch, OutOfCredit, Pool};
 pub use handshake::{AccountId, AccountToken, Hello, Welcome};
 pub use lane::{CircuitNumber, CloseReason, CreateRefusal, ExtendRefusal, LaneHeader};
 pub use limits::Limits;
-pub use coinfuse_wire::Price;
 pub use quote::{Quote, QuoteError};
 pub use record::{Assembler, Kind, MAX_BODY, MAX_CIPHERTEXT, Record, RecordError, SIZE_CLASSES};
 pub use relay::{

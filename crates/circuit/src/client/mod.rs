@@ -21,7 +21,9 @@ use crate::record::{self, Kind, Opened, Record, RecordError, Sealing};
 use crate::session::{Initiator, SessionError};
 use crate::{Limits, Seed, Suite};
 use bytes::{Bytes, BytesMut};
-use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, HopIndex, Instant, Msat, Price, UnixTime};
+use coinfuse_wire::{
+    ByteCount, Decode, DecodeError, Encode, HopIndex, Instant, Msat, Price, UnixTime,
+};
 use hop::Hop;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -351,6 +353,12 @@ impl ClientCircuit {
         if let Some(hop) = self.hops.get_mut(hop.get()) {
             hop.settle(Some(direction), false, &mut self.dice);
         }
+    }
+
+    /// Lets every pool that is low ask again. A driver calls it some time after it declined: a
+    /// circuit that is paused carries no record at which the pool would ask by itself.
+    pub fn recheck_pools(&mut self) {
+        self.ask_for_top_ups();
     }
 
     /// Closes the circuit at all hops: one message to the first, which ends the rest.

@@ -71,8 +71,10 @@ impl Filler {
             // Small, because an upload is announced by what it sends: see `wants`.
             Direction::Up => (half(policy.increment_up), policy.increment_up),
         };
-        // A pool that cannot carry the largest record must ask, or everybody waits for ever.
-        let low_water = low_water.max(ByteCount::new(MAX_CIPHERTEXT as u64));
+        // A pool that cannot carry the largest record must ask, and for no less than that, or
+        // everybody waits for ever.
+        let record = ByteCount::new(MAX_CIPHERTEXT as u64);
+        let (low_water, increment) = (low_water.max(record), increment.max(record));
         let mut filler = Self {
             low_water,
             threshold: low_water,
