@@ -1,1 +1,5 @@
-fn main() {}
+//! A Coinfuse client as a program.
+
+fn main() -> std::process::ExitCode {
+    client::main()
+}

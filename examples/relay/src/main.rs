@@ -1,1 +1,5 @@
-fn main() {}
+//! A Coinfuse relay as a program.
+
+fn main() -> std::process::ExitCode {
+    relay::main()
+}

@@ -23,9 +23,6 @@ pub enum OwnMintError {
     /// Its keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyringError),
-    /// A key is not a secp256k1 secret.
-    #[error("the mint has a key that is none")]
-    BadKey,
 }
 
 /// The mint as its relay sees it: how it is published, and its keys, with which its coins are
@@ -48,12 +45,10 @@ pub async fn own_mint(mint: &EmbeddedMint) -> Result<OwnMint, OwnMintError> {
     let issuer_keys = mint.issuer_keys().await?;
     let mut keyring = Keyring::new();
     for keyset in mint.cdk().pubkeys().keysets {
-        let mut secrets = BTreeMap::new();
-        for (amount, key) in issuer_keys.secret_keys(keyset.id) {
-            let key =
-                SecretKey::from_slice(&key.to_be_bytes()).map_err(|_| OwnMintError::BadKey)?;
-            secrets.insert(amount, key);
-        }
+        let secrets: BTreeMap<_, _> = issuer_keys
+            .secret_keys(keyset.id)
+            .map(|(amount, key)| (amount, SecretKey::from(key)))
+            .collect();
         keyring.add_issuer(&id, &keyset, &secrets)?;
     }
     Ok(OwnMint { offer, keyring })

@@ -12,7 +12,7 @@ use coinfuse_directory::{
     RelayKeys, VoucherKey as PublishedVoucherKey,
 };
 use coinfuse_voucher::{Keyring, NotAKey, Policy, Verifier, VoucherKey};
-use coinfuse_wire::{Encode, Writer};
+use coinfuse_wire::Writer;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};

@@ -78,7 +78,9 @@ impl<'a> Pass<'a> {
                     .entry(verified.mint().clone())
                     .or_default()
                     .push(verified),
-                None => drop(self.waiting.insert(*collected.key.as_bytes())),
+                None => {
+                    self.waiting.insert(*collected.key.as_bytes());
+                }
             }
         }
         by_mint
@@ -101,8 +103,9 @@ impl<'a> Pass<'a> {
         let over: Vec<_> = over.map(|id| VoucherKey::new(*id.as_bytes())).collect();
         let left = vouchers.iter().map(|voucher| *voucher.id().as_bytes());
         self.waiting.extend(left);
-        over.iter()
-            .for_each(|key| drop(self.waiting.remove(key.as_bytes())));
+        for key in &over {
+            self.waiting.remove(key.as_bytes());
+        }
         if !over.is_empty() {
             self.ledger.mark_redeemed(over).await?;
         }

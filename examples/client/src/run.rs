@@ -1,0 +1,82 @@
+//! `client run`.
+
+use crate::{Failure, money};
+use coinfuse::config::ClientConfig;
+use coinfuse::keys::MasterSeed;
+use coinfuse::logging;
+use coinfuse::node::{ClientNode, ControlServer};
+use tokio_util::sync::CancellationToken;
+
+/// Serves applications until Ctrl-C or SIGTERM.
+pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    logging::init(config.log.into(), "client").map_err(Failure::failed)?;
+    let node = ClientNode::start(config, seed)
+        .await
+        .map_err(Failure::failed)?;
+    let client = node.client().clone();
+    let funds: u64 = client
+        .purse()
+        .balances()
+        .await
+        .values()
+        .map(|msat| msat.get())
+        .sum();
+    println!("SOCKS5 on {}", node.socks_address());
+    tracing::info!(
+        "{} relays in the directory, {funds} msat in the wallet; Ctrl-C stops the client",
+        node.relays()
+    );
+    if config.mint.is_empty() {
+        tracing::warn!("client.toml names no [[mint]]: only relays that cost nothing can be used");
+    } else if funds == 0 {
+        tracing::warn!("the wallet is empty: fund it with `client fund`");
+    }
+    let shutdown = CancellationToken::new();
+    let serving = node.serve(shutdown.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => return Err(Failure::failed("the proxy ended by itself")),
+        () = stop => {}
+        () = answer_questions(config, &client) => {}
+    }
+    tracing::info!("stopping");
+    shutdown.cancel();
+    serving.await;
+    Ok(())
+}
+
+/// For `client balance`, `client fund` and the like while this runs.
+async fn answer_questions(config: &ClientConfig, client: &coinfuse::client::Client) {
+    let door = match ControlServer::open(&config.data_dir) {
+        Ok(door) => door,
+        Err(error) => {
+            tracing::warn!("`client balance` will not work while this runs: {error}");
+            return std::future::pending().await;
+        }
+    };
+    door.serve(|question, lines| {
+        let client = client.clone();
+        async move { money::answer_line(&question, client.purse(), Some(&client), &lines).await }
+    })
+    .await;
+}
+
+/// Comes when the user has had enough. Set up first, so that no signal is missed.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
+}

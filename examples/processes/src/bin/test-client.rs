@@ -1,0 +1,5 @@
+//! The client for the tests.
+
+fn main() -> std::process::ExitCode {
+    client::main()
+}

@@ -1,0 +1,5 @@
+//! The relay for the tests.
+
+fn main() -> std::process::ExitCode {
+    relay::main()
+}

@@ -1,0 +1,11 @@
+//! The relay and the client as processes of their own, over loopback, with a real mint, real curl
+//! and real ssh.
+
+mod bad_starts;
+mod browsing;
+mod crash;
+mod empty_wallet;
+mod own_coins;
+mod process;
+mod ssh;
+mod town;

@@ -1,0 +1,104 @@
+//! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `earnings`, `redeem`.
+//!
+//! The work is done by [`coinfuse::node`] and [`coinfuse::treasury`]; here are the words around it.
+
+mod files;
+#[cfg(feature = "mint")]
+mod mint;
+mod money;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A Coinfuse relay: carries traffic and is paid for it in ecash.
+#[derive(Debug, Parser)]
+#[command(name = "relay", version)]
+struct Options {
+    /// The folder of relay.toml, to which the paths in it are relative.
+    #[arg(long, global = true, default_value = ".")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write relay.toml, with every key and its meaning, and the seed of the relay's keys.
+    Init,
+    /// Run until Ctrl-C; prints the descriptor when the relay is ready.
+    Run,
+    /// Print the descriptor: one line, for the directory files of clients.
+    Descriptor,
+    /// What the relay has earned.
+    Earnings {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Turn the vouchers that were collected into coins now.
+    Redeem {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Why the program ends early: a sentence, and whose turn it is.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration or the files are wrong: exit code 2.
+    Config(String),
+    /// Something else: exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    fn config(error: impl Display) -> Self {
+        Self::Config(error.to_string())
+    }
+
+    fn failed(error: impl Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(words)) => complain(&words, 2),
+        Err(Failure::Failed(words)) => complain(&words, 1),
+    }
+}
+
+fn complain(words: &str, code: u8) -> ExitCode {
+    eprintln!("relay: {words}");
+    ExitCode::from(code)
+}
+
+fn run(options: Options) -> Result<(), Failure> {
+    if let Command::Init = options.command {
+        return files::init(&options.dir);
+    }
+    let (config, seed) = files::open(&options.dir)?;
+    // All the data moves on this one thread; money, ledger and mint have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let done = runtime.block_on(async {
+        match options.command {
+            Command::Init => unreachable!("done above"),
+            Command::Run => run::run(&config, &seed).await,
+            Command::Descriptor => money::descriptor(&config, &seed).await,
+            Command::Earnings { json } => money::earnings(&config, &seed, json).await,
+            Command::Redeem { json } => money::redeem(&config, &seed, json).await,
+        }
+    });
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,117 @@
+//! `relay run`.
+
+use crate::{Failure, money};
+use coinfuse::config::RelayConfig;
+use coinfuse::keys::MasterSeed;
+use coinfuse::logging;
+use coinfuse::node::{ControlServer, OwnMint, RelayNode, open_treasury};
+use std::sync::Arc;
+
+/// Runs until Ctrl-C or SIGTERM.
+pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    logging::init(config.log.into(), "relay").map_err(Failure::failed)?;
+    let (mint, own_mint) = OwnMintThread::start(config, seed).await?;
+    let node = RelayNode::start(config, seed, own_mint).map_err(Failure::failed)?;
+    let treasury = open_treasury(config, seed, &node)
+        .await
+        .map_err(Failure::failed)?;
+    let (node, treasury) = (Arc::new(node), Arc::new(treasury));
+    println!("{}", node.descriptor().map_err(Failure::failed)?);
+    tracing::info!(
+        "the relay {} listens on UDP {}; Ctrl-C stops it",
+        node.relay().id(),
+        node.relay().address()
+    );
+    tokio::select! {
+        () = stop => {}
+        () = answer_questions(config, &node, &treasury) => {}
+    }
+    tracing::info!("stopping");
+    if let Some(node) = Arc::into_inner(node) {
+        node.shutdown().await;
+    }
+    if let Some(treasury) = Arc::into_inner(treasury) {
+        treasury.shutdown().await;
+    }
+    mint.stop().await;
+    Ok(())
+}
+
+/// For `relay earnings`, `relay redeem` and `relay descriptor` while this runs.
+async fn answer_questions(
+    config: &RelayConfig,
+    node: &Arc<RelayNode>,
+    treasury: &Arc<coinfuse::treasury::Treasury>,
+) {
+    let door = match ControlServer::open(&config.data_dir) {
+        Ok(door) => door,
+        Err(error) => {
+            tracing::warn!("`relay earnings` will not work while this runs: {error}");
+            return std::future::pending().await;
+        }
+    };
+    door.serve(|question, lines| {
+        let (node, treasury) = (Arc::clone(node), Arc::clone(treasury));
+        async move {
+            let answer = money::answer(&question, &node, &treasury).await;
+            // Nobody waits for it any more if this fails.
+            let _ = lines.send(answer.to_string()).await;
+        }
+    })
+    .await;
+}
+
+/// The mint inside the relay, if there is one.
+struct OwnMintThread {
+    #[cfg(feature = "mint")]
+    thread: Option<crate::mint::MintThread>,
+}
+
+impl OwnMintThread {
+    #[cfg(feature = "mint")]
+    async fn start(
+        config: &RelayConfig,
+        seed: &MasterSeed,
+    ) -> Result<(Self, Option<OwnMint>), Failure> {
+        let (thread, own) = match &config.mint {
+            Some(mint) => {
+                let (thread, own) = crate::mint::MintThread::start(config, mint, seed).await?;
+                (Some(thread), Some(own))
+            }
+            None => (None, None),
+        };
+        Ok((Self { thread }, own))
+    }
+
+    #[cfg(not(feature = "mint"))]
+    async fn start(_: &RelayConfig, _: &MasterSeed) -> Result<(Self, Option<OwnMint>), Failure> {
+        Ok((Self {}, None))
+    }
+
+    async fn stop(self) {
+        #[cfg(feature = "mint")]
+        if let Some(thread) = self.thread {
+            thread.stop().await;
+        }
+    }
+}
+
+/// Comes when the user has had enough. Set up first, so that no signal is missed.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
+}
