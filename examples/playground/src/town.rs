@@ -3,10 +3,10 @@
 use crate::role::Role;
 use anyhow::{Context, Result, bail};
 use coinfuse::client::{Client, ClientConfig};
-use coinfuse::config::{AcceptedMint, MintUnit, RelayConfig};
+use coinfuse::config::{AcceptedMint, RelayConfig};
 use coinfuse::keys::{MasterSeed, Purpose};
 use coinfuse::node::{RelayNode, own_mint};
-use coinfuse_directory::Directory;
+use coinfuse_directory::{Directory, MintUnit};
 use coinfuse_mint::{Backend, EmbeddedMint, LoopbackLightning, MintConfig, Unit};
 use coinfuse_testkit::WebServer;
 use coinfuse_voucher::{MintId, Purse, PurseConfig, Redeemer};
@@ -41,6 +41,7 @@ pub struct Town {
     pub mint_url: String,
     /// What the client paid by Lightning.
     pub funded: Msat,
+    mints: Vec<Arc<EmbeddedMint>>,
     _roles: Vec<Role>,
     _folder: TempDir,
 }
@@ -64,6 +65,7 @@ impl Town {
             start_mint(folder.path().join("mint.sqlite"), lightning.clone(), 1).await?;
         let mint_url = mint.url().to_owned();
         roles.push(role);
+        let mut running_mints = vec![mint];
         let web = WebServer::start()?;
 
         let mut directory = Directory::new();
@@ -79,6 +81,7 @@ impl Town {
                     start_mint(dir.join("mint.sqlite"), lightning.clone(), 2).await?;
                 mints.push(MintId::new(mint.url(), coinfuse_voucher::Unit::Msat)?);
                 roles.push(role);
+                running_mints.push(Arc::clone(&mint));
                 own = Some(mint);
             }
             let accepted = mints[0].clone();
@@ -105,6 +108,7 @@ impl Town {
             relays,
             web,
             mint_url,
+            mints: running_mints,
             funded: FUNDING,
             _roles: roles,
             _folder: folder,
@@ -184,7 +188,7 @@ async fn start_relay(
     let redeemer = Redeemer::open(&till).await?;
     let keyring = redeemer.keyring().await;
     if let Ok(mut verifier) = node.verifier().write() {
-        verifier.keyring_mut().merge(keyring);
+        verifier.keyring_mut().merge(keyring)?;
     }
     Ok(Arc::new(node))
 }

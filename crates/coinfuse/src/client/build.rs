@@ -107,20 +107,20 @@ impl Inner {
             reader,
         };
         control.until_ready().await?;
+        let unless_opened = cell.over.clone().drop_guard();
         tokio::spawn(control.run());
         let data = open_data_lane(&link, number).await?;
         let built_in = self.clock.now().saturating_since(begun);
-        let payer = Arc::clone(&self.payer);
-        OpenCircuit::start(Parts {
+        let open = OpenCircuit::start(Parts {
             cell,
             path,
-            accounts,
-            payer,
             link,
             data,
             built_in,
         })
-        .await
+        .await?;
+        unless_opened.disarm();
+        Ok(open)
     }
 
     async fn first_link(&self, path: &Path) -> Result<LinkLease, ClientError> {

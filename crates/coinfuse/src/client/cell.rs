@@ -131,6 +131,7 @@ impl Cell {
     pub(super) fn decline(&self, hop: HopIndex, direction: Direction) {
         self.with(|state| {
             state.machine.decline(hop, direction);
+            state.machine.recheck_pools();
             state.wake_waiting();
         });
     }

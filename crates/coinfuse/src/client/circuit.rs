@@ -30,8 +30,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct OpenCircuit {
     cell: Arc<Cell>,
     pub(super) path: Path,
-    accounts: Vec<HopAccount>,
-    payer: Arc<Payer>,
     requests: SendRequest<Bytes>,
     last_used: Mutex<Instant>,
     pub(super) built_in: Duration,
@@ -43,8 +41,6 @@ pub(crate) struct OpenCircuit {
 pub(super) struct Parts {
     pub(super) cell: Arc<Cell>,
     pub(super) path: Path,
-    pub(super) accounts: Vec<HopAccount>,
-    pub(super) payer: Arc<Payer>,
     pub(super) link: LinkLease,
     pub(super) data: (SendStream, LaneReader),
     pub(super) built_in: Duration,
@@ -77,8 +73,6 @@ impl OpenCircuit {
         Ok(Self {
             cell: parts.cell,
             path: parts.path,
-            accounts: parts.accounts,
-            payer: parts.payer,
             requests,
             last_used: Mutex::new(now()),
             built_in: parts.built_in,
@@ -149,11 +143,6 @@ impl OpenCircuit {
 impl Drop for OpenCircuit {
     fn drop(&mut self) {
         self.cell.over.cancel();
-        for (index, account) in self.accounts.iter().enumerate() {
-            let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
-            self.payer
-                .release(account, credit.map(|credit| credit.left()));
-        }
     }
 }
 
@@ -221,7 +210,17 @@ impl Control {
             }
         }
         over.cancel();
+        self.release_accounts();
         self.say_farewell().await;
+    }
+
+    /// What is left on the accounts is there for the next circuit.
+    fn release_accounts(&self) {
+        for (index, account) in self.accounts.iter().enumerate() {
+            let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
+            self.payer
+                .release(account, credit.map(|credit| credit.left()));
+        }
     }
 
     fn hear(&self, record: Record) -> Result<(), ClientError> {
@@ -247,13 +246,7 @@ impl Control {
 
     fn handle(&self, event: ClientEvent) -> Result<(), ClientError> {
         match event {
-            ClientEvent::HopReady { hop, welcome } => {
-                // What the hop refuses at once is not answered again; the rest is.
-                if let Some(result) = welcome.result.filter(|_| welcome.provisional.is_zero()) {
-                    self.settle(hop, result);
-                }
-            }
-            ClientEvent::Ready => {}
+            ClientEvent::HopReady { .. } | ClientEvent::Ready => {}
             ClientEvent::Paid { hop, result } => self.settle(hop, result),
             ClientEvent::TopUp {
                 hop,

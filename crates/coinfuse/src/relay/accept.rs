@@ -10,19 +10,39 @@ use coinfuse_circuit::{
     CircuitNumber, CreateRefusal, IncomingCircuit, LaneHeader, MAX_HANDSHAKE, PaymentNumber, Seed,
     Welcome,
 };
-use coinfuse_wire::{Decode, Writer};
+use coinfuse_wire::{Decode, Instant, Msat, TokenBucket, Writer};
+use core::time::Duration;
 use quinn::{RecvStream, SendStream};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::time::timeout;
 
 /// The circuits that a neighbour opened on one link.
-#[derive(Default)]
-struct Circuits(Mutex<HashMap<CircuitNumber, Weak<Cell>>>);
+struct Circuits {
+    cells: Mutex<HashMap<CircuitNumber, Weak<Cell>>>,
+    creates: Mutex<TokenBucket>,
+}
 
 impl Circuits {
+    fn new(creates_per_second: u32) -> Self {
+        let per_second = creates_per_second.max(1);
+        let bucket = TokenBucket::new(per_second, Duration::from_secs(1) / per_second);
+        Self {
+            cells: Mutex::default(),
+            creates: Mutex::new(bucket),
+        }
+    }
+
+    /// Whether the neighbour may make one more circuit now.
+    fn admit(&self, now: Instant) -> bool {
+        self.creates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(now)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<CircuitNumber, Weak<Cell>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, number: CircuitNumber) -> Option<Arc<Cell>> {
@@ -48,7 +68,7 @@ impl Circuits {
 
 /// Serves the lanes of a link until it is gone.
 pub(super) async fn serve_link(relay: Arc<Shared>, link: Link) {
-    let circuits = Arc::new(Circuits::default());
+    let circuits = Arc::new(Circuits::new(relay.limits.creates_per_second));
     loop {
         let lane = tokio::select! {
             lane = link.accept_bi() => lane,
@@ -126,8 +146,8 @@ async fn create(
     number: CircuitNumber,
     suite: u8,
     handshake: &[u8],
-) -> Result<(Arc<Cell>, Judged, Bytes), CreateRefusal> {
-    if !relay.admit() {
+) -> Result<(Arc<Cell>, Option<Judged>, Bytes), CreateRefusal> {
+    if !relay.admit() || !circuits.admit(relay.clock.now()) {
         return Err(CreateRefusal::Busy);
     }
     let seed = Seed::new(crate::clock::random());
@@ -135,12 +155,11 @@ async fn create(
     let hello = incoming.hello();
     let account = hello.account.id();
     let unix = relay.clock.unix();
-    let judged = match &hello.offer {
-        Some(offer) => relay
+    let judged = hello.offer.as_ref().map(|offer| {
+        relay
             .cashier
-            .judge(unix, account, PaymentNumber::FIRST, offer),
-        None => Judged::nothing(),
-    };
+            .judge(unix, account, PaymentNumber::FIRST, offer)
+    });
     let (lease, balance) = relay.accounts.lease(account).map_err(|error| {
         tracing::error!(%error, "the ledger cannot be read; circuits are refused");
         CreateRefusal::Busy
@@ -148,8 +167,10 @@ async fn create(
     let welcome = Welcome {
         quote: relay.quote(unix),
         balance,
-        provisional: judged.provisional,
-        result: judged.refusals(),
+        provisional: judged
+            .as_ref()
+            .map_or(Msat::ZERO, |judged| judged.provisional),
+        result: judged.as_ref().and_then(Judged::refusals),
         mints: relay.mints.clone(),
     };
     let (machine, answer) = incoming

@@ -120,17 +120,6 @@ impl Cashier {
 }
 
 impl Judged {
-    /// A payment of nothing, for a handshake without one.
-    pub(super) fn nothing() -> Self {
-        Self {
-            number: PaymentNumber::FIRST,
-            provisional: Msat::ZERO,
-            refused: Vec::new(),
-            places: Vec::new(),
-            reservation: None,
-        }
-    }
-
     /// What was refused already, for the answer to a handshake.
     pub(super) fn refusals(&self) -> Option<PayResult> {
         (!self.refused.is_empty()).then(|| PayResult {
@@ -138,11 +127,6 @@ impl Judged {
             credited: Msat::ZERO,
             refused: self.refused.clone(),
         })
-    }
-
-    /// True if there is something to write and acknowledge.
-    pub(super) fn needs_commit(&self) -> bool {
-        self.reservation.is_some()
     }
 
     /// Writes the payment down; resolves when it is on disk, with what to tell the client.

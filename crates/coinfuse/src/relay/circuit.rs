@@ -50,7 +50,12 @@ struct Control {
 }
 
 /// Runs a circuit until it is over.
-pub(super) async fn run(cell: Arc<Cell>, first: Judged, reader: LaneReader, send: SendStream) {
+pub(super) async fn run(
+    cell: Arc<Cell>,
+    first: Option<Judged>,
+    reader: LaneReader,
+    send: SendStream,
+) {
     let relay = Arc::clone(&cell.relay);
     relay.stats.circuit_opened();
     let (news, mail) = mpsc::channel(MAX_PAYMENTS + 1);
@@ -61,7 +66,8 @@ pub(super) async fn run(cell: Arc<Cell>, first: Judged, reader: LaneReader, send
         news,
         pending: 0,
     };
-    if first.needs_commit() {
+    // Its upstream share was settled by the welcome: what comes late goes downstream.
+    if let Some(first) = first {
         control.commit(first, Msat::ZERO);
     }
     let reason = control.run(reader, mail).await;
