@@ -123,3 +123,8 @@ pub use suite::{OnionKey, OnionSecret, Seed, Suite};
 
 /// The longest list of mints in a [`Welcome`], in bytes.
 pub const MAX_MINTS_LEN: usize = 2048;
+
+/// Keeps the example of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
