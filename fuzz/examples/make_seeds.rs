@@ -233,5 +233,52 @@ fn circuit() -> Done {
     // Two records of 40 and 20 bytes and the start of a third, cut every 7 bytes.
     let lane = [&[0, 40][..], &[1; 40], &[0, 20], &[2; 20], &[0, 30, 3]].concat();
     choice("circuit_records", "two", 7, &lane)?;
-    choice("circuit_records", "long", 255, &[0xff, 0xff, 1])
+    choice("circuit_records", "long", 255, &[0xff, 0xff, 1])?;
+    // One record of 20 bytes, for each machine and lane.
+    let forged = [&[0, 20][..], &[5; 20]].concat();
+    for (name, whom) in [
+        ("relay_control", 0),
+        ("relay_data", 1),
+        ("client_control", 2),
+        ("client_data", 3),
+        ("next_control", 4),
+        ("next_data", 5),
+    ] {
+        choice("circuit_lane", name, whom, &forged)?;
+    }
+    operations()
+}
+
+/// Three bytes each: what, and two operands.
+fn operations() -> Done {
+    const UP: u8 = 0;
+    const DOWN: u8 = 1;
+    const PAY_FIRST: u8 = 2;
+    const PAY_LAST: u8 = 8;
+    const WAIT: u8 = 3;
+    const DELIVER: u8 = 4;
+    let both = [
+        [UP, 1, 0],
+        [DOWN, 63, 0],
+        [DELIVER, 4, 0],
+        [DELIVER, 7, 0],
+        [DELIVER, 6, 0],
+    ];
+    save("circuit_operations", "both", both.as_flattened())?;
+    let unpaid = [
+        [DOWN, 63, 0],
+        [DOWN, 63, 1],
+        [UP, 63, 2],
+        [UP, 63, 3],
+        [PAY_LAST, 9, 200],
+    ];
+    save("circuit_operations", "unpaid", unpaid.as_flattened())?;
+    let paid = [
+        [PAY_FIRST, 255, 255],
+        [WAIT, 63, 0],
+        [UP, 0, 0],
+        [DELIVER, 0, 0],
+        [DELIVER, 1, 0],
+    ];
+    save("circuit_operations", "paid", paid.as_flattened())
 }

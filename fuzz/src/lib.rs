@@ -7,12 +7,14 @@
 mod circuit;
 mod directory;
 mod laws;
+mod machines;
 mod target;
 mod voucher;
 mod wire;
 
 pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
+pub use machines::{circuit_lane, circuit_operations};
 pub use target::target;
 pub use voucher::voucher;
 pub use wire::wire;
@@ -21,9 +23,11 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("circuit_handshake", circuit_handshake),
+    ("circuit_lane", circuit_lane),
     ("circuit_messages", circuit_messages),
+    ("circuit_operations", circuit_operations),
     ("circuit_records", circuit_records),
     ("descriptor", descriptor),
     ("directory_file", directory_file),
