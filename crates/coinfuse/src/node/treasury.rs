@@ -9,6 +9,7 @@ use crate::store::Ledger;
 use crate::treasury::{Treasury, TreasuryConfig, TreasuryError};
 use coinfuse_directory::MintOffer;
 use coinfuse_voucher::{Keyring, MintId, MintIdError, Policy, Verifier, VoucherKey};
+use core::time::Duration;
 use std::sync::{Arc, RwLock};
 use thiserror::Error;
 
@@ -89,6 +90,8 @@ async fn start(
         })
     });
     let mints = mints.collect::<Result<_, _>>()?;
-    let purse = purse_config(config.data_dir.join("coins"), mints, seed);
+    let mut purse = purse_config(config.data_dir.join("coins"), mints, seed);
+    // A swap whose answer is late is finished by the next pass.
+    purse.timeout = Duration::from_secs(10);
     Ok(Treasury::start(TreasuryConfig::new(purse), verifier, ledger).await?)
 }

@@ -24,7 +24,7 @@ use coinfuse_voucher::{PurseConfig, PurseError, Redeemer, Verifier};
 use core::fmt;
 use core::time::Duration;
 use keysets::Keysets;
-use money::{Command, Money};
+use money::{Money, Question};
 use std::io;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -60,6 +60,9 @@ impl TreasuryConfig {
     }
 }
 
+/// Questions that wait to be answered; the next waits to be asked.
+const QUESTIONS: usize = 16;
+
 /// Why the treasury does not open or answer; for the operator to act on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -80,7 +83,8 @@ pub enum TreasuryError {
 
 /// A relay's running treasury. Dropping it stops it; see [`Self::shutdown`].
 pub struct Treasury {
-    commands: mpsc::Sender<Command>,
+    redeem: mpsc::Sender<Question<Redemption>>,
+    earnings: mpsc::Sender<Question<Earnings>>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -104,14 +108,16 @@ impl Treasury {
             .enable_all()
             .build()
             .map_err(TreasuryError::Thread)?;
-        let (commands, inbox) = mpsc::channel(16);
+        let (redeem, redeem_inbox) = mpsc::channel(QUESTIONS);
+        let (earnings, earnings_inbox) = mpsc::channel(QUESTIONS);
         let (ready, opened) = oneshot::channel();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("coinfuse-treasury".into())
             .spawn(move || {
-                let work = work(config, verifier, ledger, inbox, ready);
+                let inboxes = (redeem_inbox, earnings_inbox);
+                let work = work(config, verifier, ledger, inboxes, ready);
                 runtime.block_on(stopped.run_until_cancelled_owned(work));
                 // A request to a mint that hangs is not waited for.
                 runtime.shutdown_background();
@@ -119,7 +125,8 @@ impl Treasury {
             .map_err(TreasuryError::Thread)?;
         // Made here, so that the thread is ended if this future is dropped.
         let treasury = Self {
-            commands,
+            redeem,
+            earnings,
             stop,
             thread: Some(thread),
         };
@@ -133,7 +140,7 @@ impl Treasury {
     ///
     /// Why it ended early; what was done by then is done.
     pub async fn redeem_now(&self) -> Result<Redemption, TreasuryError> {
-        self.ask(Command::Redeem).await
+        ask(&self.redeem).await
     }
 
     /// What the relay has earned since its ledger began.
@@ -142,7 +149,7 @@ impl Treasury {
     ///
     /// When one of the files cannot be read.
     pub async fn earnings(&self) -> Result<Earnings, TreasuryError> {
-        self.ask(Command::Earnings).await
+        ask(&self.earnings).await
     }
 
     /// Stops. A redemption under way is finished at the next start.
@@ -153,16 +160,13 @@ impl Treasury {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
+}
 
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, TreasuryError>>) -> Command,
-    ) -> Result<T, TreasuryError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(command(reply)).await;
-        sent.map_err(|_| TreasuryError::Closed)?;
-        answer.await.map_err(|_| TreasuryError::Closed)?
-    }
+async fn ask<T>(inbox: &mpsc::Sender<Question<T>>) -> Result<T, TreasuryError> {
+    let (question, answer) = oneshot::channel();
+    let sent = inbox.send(question).await;
+    sent.map_err(|_| TreasuryError::Closed)?;
+    answer.await.map_err(|_| TreasuryError::Closed)?
 }
 
 impl Drop for Treasury {
@@ -182,7 +186,10 @@ async fn work(
     config: TreasuryConfig,
     verifier: Arc<RwLock<Verifier>>,
     ledger: Ledger,
-    inbox: mpsc::Receiver<Command>,
+    (redeem, earnings): (
+        mpsc::Receiver<Question<Redemption>>,
+        mpsc::Receiver<Question<Earnings>>,
+    ),
     ready: oneshot::Sender<Result<(), TreasuryError>>,
 ) {
     let redeemer = match Redeemer::open(&config.purse).await {
@@ -197,5 +204,10 @@ async fn work(
     keysets.begin().await;
     let money = Money::new(&config, redeemer, verifier, ledger);
     let _ = ready.send(Ok(()));
-    tokio::join!(keysets.keep_up(), money.look_after(inbox));
+    // Beside each other: a mint that hangs must not keep the operator from looking.
+    tokio::join!(
+        keysets.keep_up(),
+        money.look_after(redeem),
+        money.tell(earnings)
+    );
 }

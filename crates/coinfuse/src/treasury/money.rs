@@ -22,7 +22,7 @@ pub struct Redemption {
     pub spent_before: usize,
     /// Vouchers that wait for their mint to answer.
     pub waiting: usize,
-    /// What was earned, less the mints' fees.
+    /// What was earned, less the mints' fees; without what an earlier pass had begun.
     pub earned: Msat,
 }
 
@@ -59,11 +59,8 @@ impl Earnings {
     }
 }
 
-/// A request to the treasury's thread, with where the answer goes.
-pub(super) enum Command {
-    Redeem(oneshot::Sender<Result<Redemption, TreasuryError>>),
-    Earnings(oneshot::Sender<Result<Earnings, TreasuryError>>),
-}
+/// A question to the treasury's thread: where the answer goes.
+pub(super) type Question<T> = oneshot::Sender<Result<T, TreasuryError>>;
 
 /// The relay's money.
 pub(super) struct Money {
@@ -98,16 +95,15 @@ impl Money {
     }
 
     /// Redeems now and then, and when asked, until nobody can ask any more.
-    pub(super) async fn look_after(self, mut inbox: mpsc::Receiver<Command>) {
+    pub(super) async fn look_after(&self, mut inbox: mpsc::Receiver<Question<Redemption>>) {
         self.recover().await;
         let mut tick = interval_at(Instant::now() + self.every, self.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // An answer that nobody waits for any more is no loss.
             tokio::select! {
-                command = inbox.recv() => match command {
-                    Some(Command::Redeem(reply)) => drop(reply.send(self.redeem().await)),
-                    Some(Command::Earnings(reply)) => drop(reply.send(self.earnings().await)),
+                question = inbox.recv() => match question {
+                    // An answer that nobody waits for any more is no loss.
+                    Some(question) => drop(question.send(self.redeem().await)),
                     None => return,
                 },
                 _ = tick.tick() => self.tidy().await,
@@ -115,8 +111,14 @@ impl Money {
         }
     }
 
+    /// Says what was earned, when asked.
+    pub(super) async fn tell(&self, mut inbox: mpsc::Receiver<Question<Earnings>>) {
+        while let Some(question) = inbox.recv().await {
+            drop(question.send(self.earnings().await));
+        }
+    }
+
     async fn tidy(&self) {
-        self.recover().await;
         if let Err(error) = self.redeem().await {
             tracing::warn!(error = %with_causes(&error), "vouchers could not be redeemed; trying again later");
         }
@@ -136,6 +138,8 @@ impl Money {
     }
 
     async fn redeem(&self) -> Result<Redemption, TreasuryError> {
+        // What an earlier pass has begun comes first: its vouchers count as redeemed already.
+        self.recover().await;
         let pass = Pass::new(&self.redeemer, &self.verifier, &self.ledger, self.batch);
         let redemption = pass.run().await?;
         if redemption != Redemption::default() {

@@ -1,8 +1,9 @@
 //! curl through three relays that are paid.
 
 use crate::process::{CLIENT, RELAY, json};
-use crate::town::{Town, body};
-use coinfuse_testkit::web;
+use crate::town::{CURLE_PROXY, Town, body, curl};
+use coinfuse_testkit::{WebServer, web};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
@@ -51,6 +52,7 @@ async fn a_relay_turns_what_it_collected_into_coins_of_its_own() {
     body(&socks, &[&town.web.url("/hello")]).await;
 
     let collected = town.earnings(0).await["collected_msat"].clone();
+    assert!(collected.as_u64() > Some(0));
     let done = json(RELAY, &town.relay_dir(0), &["redeem", "--json"]).await;
     assert_eq!(
         (&done["earned_msat"], done["waiting"].as_u64()),
@@ -91,6 +93,41 @@ async fn different_credentials_never_share_a_circuit() {
             circuits,
             "{user}: {open}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_run_at_once_to_ipv4_and_ipv6() {
+    let town = Town::with_relays().await;
+    let (_client, socks) = town.client().await;
+    // curl counts up: 32 bodies of 65536, 65537 and so on bytes.
+    let pages = town.web.url("/bytes/[65536-65567]");
+    let bodies = body(&socks, &["--parallel", &pages]).await;
+    assert_eq!(bodies.len(), (65_536..65_568).sum::<usize>());
+
+    let Ok(web) = WebServer::bind("[::1]:0".parse().unwrap()) else {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    };
+    assert_eq!(body(&socks, &[&web.url("/hello")]).await, b"hello\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_wrong_at_the_exit_is_in_the_reply() {
+    let town = Town::with_relays().await;
+    let (_client, socks) = town.client().await;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let closed = format!("http://{}/", closed.unwrap());
+    // RFC 1928, section 6. No relay of this town is an exit to the last address.
+    for (url, reply) in [
+        (closed.as_str(), "(5)"),
+        ("http://does-not-exist.invalid/", "(4)"),
+        ("http://192.0.2.1/", "(3)"),
+    ] {
+        let output = curl(&socks, &[url]).await;
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(CURLE_PROXY), "{url}: {words}");
+        assert!(words.contains(reply), "{url}: {words}");
     }
 }
 

@@ -1,9 +1,6 @@
 //! Nothing to pay with.
 
-use crate::town::{Town, curl};
-
-/// curl's exit code for a proxy that refuses.
-const CURLE_PROXY: i32 = 97;
+use crate::town::{CURLE_PROXY, Town, curl};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_wallet_is_a_general_failure_and_a_sentence() {

@@ -9,3 +9,4 @@ mod own_coins;
 mod process;
 mod ssh;
 mod town;
+mod two_mints;

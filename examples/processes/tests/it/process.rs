@@ -88,7 +88,7 @@ impl Running {
 
     /// What it has logged, in earlier runs as well.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).expect("a log file")
+        fs::read_to_string(&self.log).unwrap_or_else(|error| format!("no log: {error}"))
     }
 
     /// Waits until its log says something.

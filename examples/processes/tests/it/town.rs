@@ -14,13 +14,19 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+/// curl's exit code for a proxy that refuses.
+pub(crate) const CURLE_PROXY: i32 = 97;
+
 /// Everything that a client needs, on this machine.
 pub(crate) struct Town {
-    folder: TempDir,
     pub(crate) mint: TestMint,
     pub(crate) web: WebServer,
     pub(crate) lightning: LoopbackServer,
     pub(crate) relays: Vec<Running>,
+    /// The folder of the client that is meant.
+    pub(crate) client: &'static str,
+    /// Goes last: the others look into it until then.
+    folder: TempDir,
 }
 
 impl Town {
@@ -37,6 +43,7 @@ impl Town {
             web: WebServer::start().expect("a web server"),
             lightning,
             relays: Vec::new(),
+            client: "client",
         }
     }
 
@@ -59,7 +66,7 @@ impl Town {
     }
 
     pub(crate) fn client_dir(&self) -> PathBuf {
-        self.path().join("client")
+        self.path().join(self.client)
     }
 
     /// The section of a relay that accepts the mint.
