@@ -11,8 +11,8 @@ pub(crate) const STREAM_WINDOW: u32 = 4 << 20;
 /// Bytes of all streams of a circuit that may be under way. Far above one stream's, so that a
 /// reader that stalls does not slow the others; 16 stalled ones do, and only on their own circuit.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// The longest DATA frame: four records.
-pub(crate) const MAX_FRAME: u32 = 60 << 10;
+/// The longest DATA frame: with its header of 9 bytes it fills four records to the byte.
+pub(crate) const MAX_FRAME: u32 = 4 * coinfuse_circuit::MAX_BODY as u32 - 9;
 /// Bytes that a stream may have queued at its sender.
 pub(crate) const SEND_BUFFER: usize = 1 << 20;
 /// Bytes of headers of one request or response.

@@ -2,28 +2,29 @@
 
 use crate::town::Town;
 use anyhow::{Context, Result, bail};
-use coinfuse::client::Stream;
+use coinfuse::client::{Client, Stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 /// What was seen.
-pub struct Download {
+pub(crate) struct Download {
     /// Bytes of the body.
-    pub size: u64,
+    pub(crate) size: u64,
     /// How long the circuit took to build, payments included.
-    pub build: Duration,
+    pub(crate) build: Duration,
     /// From the request on the open circuit to the first byte of the answer.
-    pub first_byte: Duration,
+    pub(crate) first_byte: Duration,
     /// From the request to the end.
-    pub total: Duration,
+    pub(crate) total: Duration,
     /// Whether the body's hash is the one that the server's source has.
-    pub hash_is_right: bool,
+    pub(crate) hash_is_right: bool,
 }
 
 /// Downloads `size` bytes from the town's web server.
-pub async fn run(town: &Town, size: u64, progress: bool) -> Result<Download> {
+pub(crate) async fn run(town: &Town, size: u64, progress: bool) -> Result<Download> {
     let begun = now();
     let target = town.web.addr().to_string();
     town.client
@@ -59,9 +60,13 @@ pub async fn run(town: &Town, size: u64, progress: bool) -> Result<Download> {
 }
 
 /// Sends a request for `size` bytes.
-pub async fn get(town: &Town, size: u64) -> Result<Stream> {
-    let address = town.web.addr();
-    let mut stream = town.client.connect(&address.to_string()).await?;
+pub(crate) async fn get(town: &Town, size: u64) -> Result<Stream> {
+    get_from(&town.client, town.web.addr(), size).await
+}
+
+/// The same, for a task of its own.
+pub(crate) async fn get_from(client: &Client, address: SocketAddr, size: u64) -> Result<Stream> {
+    let mut stream = client.connect(&address.to_string()).await?;
     let request =
         format!("GET /bytes/{size} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -69,7 +74,11 @@ pub async fn get(town: &Town, size: u64) -> Result<Stream> {
 }
 
 /// Reads past the header, then the body.
-pub async fn read_body(stream: &mut Stream, size: u64, mut each: impl FnMut(&[u8])) -> Result<()> {
+pub(crate) async fn read_body(
+    stream: &mut Stream,
+    size: u64,
+    mut each: impl FnMut(&[u8]),
+) -> Result<()> {
     let mut header = Vec::new();
     while !header.ends_with(b"\r\n\r\n") {
         if stream.read_until(b'\n', &mut header).await? == 0 || header.len() > 4096 {
@@ -103,6 +112,6 @@ fn bar(size: u64) -> Result<ProgressBar> {
 
 /// The wall clock; what it times is the whole of the network.
 #[allow(clippy::disallowed_methods, reason = "this program measures")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -2,27 +2,36 @@
 //! QUIC sockets, one of them with a mint of its own, a web server, and a client that buys ecash,
 //! builds a circuit, pays every hop and downloads through it.
 
+mod bench;
 mod download;
 mod role;
 mod show;
 mod town;
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use coinfuse::socks::{SocksLimits, SocksServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use town::Town;
 
+#[derive(Subcommand)]
+enum Command {
+    /// Measure: bulk, CPU time, first byte, fresh circuits, parallel downloads, memory.
+    Bench,
+}
+
 /// See real traffic go through relays that are paid with real ecash.
 #[derive(Parser)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Exit after the table: 0 if the body was right and every hop was paid what it carried.
     #[arg(long)]
     once: bool,
     /// Print JSON instead of a table.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// Relays in the circuit.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
@@ -38,7 +47,10 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    coinfuse::logging::init(tracing::level_filters::LevelFilter::WARN, "playground");
+    coinfuse::logging::init(tracing::level_filters::LevelFilter::WARN, "playground")?;
+    if let Some(Command::Bench) = options.command {
+        return bench::run(options.json).await;
+    }
     let town = Town::start(options.hops.into()).await?;
     let report = download::run(&town, options.size << 20, !options.json).await?;
     let report = show::Report::new(&town, &report).await?;

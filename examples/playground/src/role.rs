@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// A thread that runs one node until it is dropped.
-pub struct Role {
+pub(crate) struct Role {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Role {
     /// Starts a thread, and waits until what `start` makes on it is there.
-    pub async fn spawn<T, F>(
+    pub(crate) async fn spawn<T, F>(
         name: String,
         start: impl FnOnce() -> F + Send + 'static,
     ) -> Result<(Self, T)>

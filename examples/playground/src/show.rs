@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// What the run showed.
 #[derive(Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     bytes: u64,
     build_ms: f64,
     first_byte_ms: f64,
@@ -36,7 +36,7 @@ struct Hop {
 
 impl Report {
     /// Asks client and relays.
-    pub async fn new(town: &Town, download: &Download) -> Result<Self> {
+    pub(crate) async fn new(town: &Town, download: &Download) -> Result<Self> {
         let circuits = town.client.circuits();
         let mut hops = Vec::new();
         for hop in circuits
@@ -82,7 +82,7 @@ impl Report {
     }
 
     /// Why the run was not what it should be, if it was not.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         if !self.hash_is_right {
             return Some("the body's hash is wrong".into());
         }
@@ -99,7 +99,7 @@ impl Report {
     }
 
     /// Prints it.
-    pub fn print(&self, json: bool) -> Result<()> {
+    pub(crate) fn print(&self, json: bool) -> Result<()> {
         if json {
             println!("{}", serde_json::to_string_pretty(self)?);
             return Ok(());

@@ -23,40 +23,38 @@ const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 /// What the client's person has in a Lightning wallet.
 const LIGHTNING_FUNDS: Msat = Msat::from_sat(1_000_000);
 /// What the client buys ecash for at the start.
-const FUNDING: Msat = Msat::from_sat(10_000);
+const FUNDING: Msat = Msat::from_sat(100_000);
 /// The fewest relays: three to use and one to choose from.
 const MIN_RELAYS: usize = 4;
 /// The relay that issues its own coins.
 const ISSUER: usize = 1;
 
 /// The running network. Dropping it stops everything.
-pub struct Town {
+pub(crate) struct Town {
     /// The client, on the current runtime.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The relays, the exit first.
-    pub relays: Vec<Relay>,
+    pub(crate) relays: Vec<Relay>,
     /// What the client reaches.
-    pub web: WebServer,
-    /// The mint that most relays accept.
-    pub mint_url: String,
+    pub(crate) web: WebServer,
     /// What the client paid by Lightning.
-    pub funded: Msat,
+    pub(crate) funded: Msat,
     mints: Vec<Arc<EmbeddedMint>>,
     _roles: Vec<Role>,
     _folder: TempDir,
 }
 
 /// A relay of the town.
-pub struct Relay {
+pub(crate) struct Relay {
     /// What it is called here.
-    pub name: String,
+    pub(crate) name: String,
     /// The node.
-    pub node: Arc<RelayNode>,
+    pub(crate) node: Arc<RelayNode>,
 }
 
 impl Town {
     /// Starts everything, the client on the current runtime.
-    pub async fn start(hops: usize) -> Result<Self> {
+    pub(crate) async fn start(hops: usize) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let lightning = LoopbackLightning::new();
         let mut roles = Vec::new();
@@ -107,7 +105,6 @@ impl Town {
             client,
             relays,
             web,
-            mint_url,
             mints: running_mints,
             funded: FUNDING,
             _roles: roles,
@@ -116,10 +113,13 @@ impl Town {
     }
 
     /// Takes leave of everybody.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.client.shutdown().await;
         for relay in &self.relays {
             relay.node.shutdown().await;
+        }
+        for mint in self.mints.into_iter().filter_map(Arc::into_inner) {
+            mint.shutdown().await;
         }
     }
 }

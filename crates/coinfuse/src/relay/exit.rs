@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::task::JoinSet;
 
-/// How much is read from a target at once.
-const READ: usize = 64 << 10;
+/// How much is read from a target at once: a full frame.
+const READ: usize = streams::MAX_FRAME as usize;
 
 /// Serves the streams of a circuit until it is over.
 pub(super) async fn serve(cell: &Arc<Cell>, io: LaneIo<ExitCodec>) -> Result<(), CloseReason> {

@@ -3,8 +3,10 @@
 use super::error::PurseError;
 use super::till::{Till, unfinished};
 use crate::unit::MintId;
-use cashu::PaymentMethod;
+use cashu::{PaymentMethod, Proofs};
+use cdk::Wallet;
 use cdk::amount::SplitTarget;
+use cdk::wallet::types::MintQuote;
 use coinfuse_wire::{Msat, UnixTime};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -65,11 +67,9 @@ impl Till {
         let quote = quote
             .map_err(PurseError::Database)?
             .ok_or_else(|| refused(mint, cdk::Error::UnknownQuote))?;
-        let minted = wallet
-            .wallet
-            .wait_and_mint_quote(quote, SplitTarget::None, None, timeout)
-            .await;
-        let proofs = minted.map_err(|source| unfinished(mint, source))?;
+        let proofs = mint_or_wait(&wallet.wallet, quote, timeout)
+            .await
+            .map_err(|source| unfinished(mint, source))?;
         let units = proofs.iter().map(|proof| proof.amount.to_u64()).sum();
         let _moving = wallet.moving.lock().await;
         self.sweep(mint).await?;
@@ -136,4 +136,23 @@ fn refused_or_unfinished(mint: &MintId, source: cdk::Error) -> PurseError {
         true => refused(mint, source),
         false => unfinished(mint, source),
     }
+}
+
+/// An invoice that we paid ourselves is paid in a moment, and a mint's word of it can take seconds:
+/// so the mint is asked a few times before its word is waited for.
+async fn mint_or_wait(
+    wallet: &Wallet,
+    quote: MintQuote,
+    timeout: Duration,
+) -> Result<Proofs, cdk::Error> {
+    for pause in [0, 5, 10, 20, 40, 80] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let known = wallet.check_mint_quote_status(&quote.id).await?;
+        if known.amount_mintable() > cashu::Amount::ZERO {
+            return wallet.mint(&quote.id, SplitTarget::None, None).await;
+        }
+    }
+    wallet
+        .wait_and_mint_quote(quote, SplitTarget::None, None, timeout)
+        .await
 }
