@@ -2,6 +2,7 @@
 
 mod net;
 mod raw;
+mod relay;
 
 mod a_change_of_key_breaks_the_stream;
 mod a_circuit_takes_more_than_one_round_trip_per_hop;

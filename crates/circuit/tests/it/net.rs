@@ -1,30 +1,16 @@
 //! A network in a variable: a client, relays with a ledger each, and the lanes between them as
 //! queues of bytes that are cut anywhere. Time stands still unless a test moves it.
 
+pub(crate) use crate::relay::{Relay, WORTHLESS, coins};
 use bytes::{Buf, BytesMut};
 use coinfuse_circuit::*;
-use coinfuse_wire::{HopIndex, Instant, Msat, Rate, RelayId, UnixTime};
-use core::time::Duration;
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use std::collections::{HashMap, VecDeque};
+use coinfuse_wire::{HopIndex, Instant, Msat, Rate, UnixTime};
+use std::collections::VecDeque;
 
 pub(crate) const UNIX: UnixTime = UnixTime::from_secs(1_800_000_000);
-/// The reason that the ledger gives for a coin of value 0.
-pub(crate) const WORTHLESS: u8 = 9;
 
 pub(crate) fn hop(index: usize) -> HopIndex {
     HopIndex::new(index).unwrap()
-}
-
-/// A payment of coins: eight bytes each, its value.
-pub(crate) fn coins(values: &[u64]) -> Offer {
-    Offer {
-        method: Offer::VOUCHERS,
-        payment: values
-            .iter()
-            .flat_map(|value| value.to_be_bytes())
-            .collect(),
-    }
 }
 
 /// One direction of one stream: what is on its way, and the far end's assembler.
@@ -72,154 +58,6 @@ impl Link {
     pub(crate) fn lane(&mut self, way: Way) -> &mut Lane {
         &mut self.0[way as usize]
     }
-}
-
-pub(crate) struct Relay {
-    pub(crate) identity: [u8; 32],
-    pub(crate) onion: OnionSecret,
-    pub(crate) quote: Quote,
-    /// Money is used before it is on disk.
-    pub(crate) serves_ahead: bool,
-    /// Nothing gets to disk.
-    pub(crate) disk_is_stuck: bool,
-    pub(crate) refuses_extension: Option<ExtendRefusal>,
-    pub(crate) accounts: HashMap<AccountId, Msat>,
-    pub(crate) limits: Limits,
-    pub(crate) machine: Option<RelayCircuit>,
-    account: Option<AccountId>,
-    /// Payments that are not on disk: the result, the upstream share, whether served ahead.
-    unwritten: Vec<(PayResult, Msat, bool)>,
-    held: VecDeque<Record>,
-    pub(crate) to_client: VecDeque<Vec<u8>>,
-    pub(crate) stream: Vec<u8>,
-    pub(crate) closed: Option<CloseReason>,
-    pub(crate) error: Option<RelayCircuitError>,
-}
-
-pub(crate) fn relay_id(identity: &[u8; 32]) -> RelayId {
-    let pair = Ed25519KeyPair::from_seed_unchecked(identity).unwrap();
-    RelayId::new(pair.public_key().as_ref().try_into().unwrap())
-}
-
-impl Relay {
-    pub(crate) fn new(number: u8, price: Price, limits: Limits) -> Self {
-        let identity = [100 + number; 32];
-        Self {
-            identity,
-            onion: OnionSecret::new([50 + number; 32]),
-            quote: Quote::sign(
-                price,
-                UNIX.saturating_add(Duration::from_secs(60)),
-                &identity,
-            ),
-            serves_ahead: true,
-            disk_is_stuck: false,
-            refuses_extension: None,
-            accounts: HashMap::new(),
-            limits,
-            machine: None,
-            account: None,
-            unwritten: Vec::new(),
-            held: VecDeque::new(),
-            to_client: VecDeque::new(),
-            stream: Vec::new(),
-            closed: None,
-            error: None,
-        }
-    }
-
-    pub(crate) fn id(&self) -> RelayId {
-        relay_id(&self.identity)
-    }
-
-    pub(crate) fn machine(&mut self) -> &mut RelayCircuit {
-        self.machine.as_mut().unwrap()
-    }
-
-    /// Answers the first bytes of a control lane.
-    pub(crate) fn create(
-        &mut self,
-        opening: &[u8],
-        now: Instant,
-    ) -> Result<Vec<u8>, CreateRefusal> {
-        use coinfuse_wire::Decode;
-        let (header, handshake) = opening.split_at(LaneHeader::len_from_kind(opening[0]).unwrap());
-        let LaneHeader::Control { suite, .. } = LaneHeader::from_bytes(header).unwrap() else {
-            panic!("a data lane cannot open a circuit");
-        };
-        let incoming = IncomingCircuit::read(
-            &self.id(),
-            &self.onion,
-            suite,
-            handshake,
-            &Seed::new([3; 32]),
-        )?;
-        let account = incoming.hello().account.id();
-        let offer = incoming.hello().offer.clone();
-        let first = offer.map(|offer| judge(PaymentNumber::FIRST, &offer));
-        let ahead = first.as_ref().filter(|_| self.serves_ahead);
-        let welcome = Welcome {
-            quote: self.quote.clone(),
-            balance: self.accounts.remove(&account).unwrap_or_default(),
-            provisional: ahead.map_or(Msat::ZERO, |result| result.credited),
-            result: first.clone().filter(|result| !result.refused.is_empty()),
-            mints: b"https://mint.example".to_vec(),
-        };
-        let (machine, answer) = incoming
-            .welcome(&welcome, self.limits, now)
-            .map_err(|_| CreateRefusal::Malformed)?;
-        self.machine = Some(machine);
-        self.account = Some(account);
-        self.unwritten
-            .extend(first.map(|result| (result, Msat::ZERO, self.serves_ahead)));
-        Ok(answer)
-    }
-
-    fn pay(&mut self, number: PaymentNumber, upstream: Msat, offer: &Offer) {
-        let result = judge(number, offer);
-        let ahead = self.serves_ahead;
-        if ahead {
-            self.machine().add_credit(result.credited, upstream);
-        }
-        self.unwritten.push((result, upstream, ahead));
-    }
-
-    fn write(&mut self, now: Instant) {
-        if self.disk_is_stuck {
-            return;
-        }
-        for (result, upstream, served) in core::mem::take(&mut self.unwritten) {
-            if !served {
-                self.machine().add_credit(result.credited, upstream);
-            }
-            self.machine().pay_result(now, result);
-        }
-    }
-
-    /// The circuit ends; what is left is the account's.
-    pub(crate) fn hang_up(&mut self) {
-        if let (Some(machine), Some(account)) = (self.machine.take(), self.account.take()) {
-            self.accounts.insert(account, machine.credit().left());
-        }
-    }
-}
-
-fn judge(number: PaymentNumber, offer: &Offer) -> PayResult {
-    let mut result = PayResult {
-        number,
-        credited: Msat::ZERO,
-        refused: vec![],
-    };
-    for (index, coin) in (0..).zip(offer.payment.chunks_exact(8)) {
-        match u64::from_be_bytes(coin.try_into().unwrap()) {
-            0 => result.refused.push(RefusedItem {
-                index,
-                reason: WORTHLESS,
-            }),
-            value => result.credited = result.credited.saturating_add(Msat::new(value)),
-        }
-    }
-    result
 }
 
 /// What a network is made of.
@@ -381,7 +219,7 @@ impl Net {
 
     /// Until nothing moves any more, or the client gave up.
     pub(crate) fn run(&mut self) {
-        loop {
+        for _ in 0..100_000 {
             self.pump();
             let busy = self.busy();
             if busy.is_empty() || self.error.is_some() {
@@ -391,6 +229,7 @@ impl Net {
             let n = 1 + self.cuts.below(40_000);
             self.deliver(busy[pick], n);
         }
+        panic!("the network does not come to rest");
     }
 
     /// The lanes with something on its way.
