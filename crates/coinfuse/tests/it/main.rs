@@ -5,6 +5,7 @@ mod link_dialling;
 mod link_pool;
 mod link_streams;
 mod logging_leaks;
+mod network;
 mod socks_bytes;
 mod socks_curl;
 mod support;

@@ -1,0 +1,296 @@
+//! A relay that can be started, frozen, killed and started again.
+
+use coinfuse::keys::{MasterSeed, Purpose};
+use coinfuse::link::LinkLimits;
+use coinfuse::relay::{ExtendPolicy, Relay, RelayLimits, RelaySetup};
+use coinfuse::store::{Ledger, LedgerConfig};
+use coinfuse_circuit::OnionSecret;
+use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
+use coinfuse_directory::{
+    Descriptor, DescriptorBody, ExitPolicy, Identity, MintOffer, OnionKey, RelayKeys,
+    VoucherKey as PublishedVoucherKey,
+};
+use coinfuse_testkit::{DelayedUdp, LinkConfig};
+use coinfuse_voucher::{Keyring, Policy, Verifier, VoucherKey};
+use coinfuse_wire::{Price, Rate, UnixTime, Writer};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, oneshot};
+
+/// What may be reached on this machine.
+pub(crate) const LOOPBACK: &str = "accept 127.0.0.1:*";
+
+type MakeExit = Arc<dyn Fn() -> Exit + Send + Sync>;
+
+/// What a relay is like.
+#[derive(Clone)]
+pub(crate) struct RelayPlan {
+    pub(crate) rate: Rate,
+    /// What its descriptor says.
+    pub(crate) policy: &'static str,
+    /// What it does.
+    pub(crate) exit: Option<MakeExit>,
+    pub(crate) limits: RelayLimits,
+    pub(crate) links: LinkLimits,
+    /// The path to it.
+    pub(crate) path: Option<LinkConfig>,
+    /// False for a relay that publishes the mint and has never heard of its keys.
+    pub(crate) knows_the_mint: bool,
+}
+
+impl Default for RelayPlan {
+    fn default() -> Self {
+        Self {
+            rate: super::town::PRICE,
+            policy: "",
+            exit: None,
+            limits: RelayLimits::default(),
+            links: LinkLimits::default(),
+            path: None,
+            knows_the_mint: true,
+        }
+    }
+}
+
+impl RelayPlan {
+    /// An exit to this machine.
+    pub(crate) fn exit() -> Self {
+        Self::exit_by(LOOPBACK, || {
+            Exit::new(exit_config(LOOPBACK), SystemResolver)
+        })
+    }
+
+    /// An exit that says one thing and does what it does.
+    pub(crate) fn exit_by(
+        policy: &'static str,
+        make: impl Fn() -> Exit + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            policy,
+            exit: Some(Arc::new(make)),
+            ..Self::default()
+        }
+    }
+}
+
+pub(crate) fn exit_config(policy: &str) -> ExitConfig {
+    ExitConfig::new(policy.parse().unwrap())
+}
+
+/// A relay and its place in the world.
+pub(crate) struct Station {
+    seed: MasterSeed,
+    plan: RelayPlan,
+    ledger: PathBuf,
+    keyring: Keyring,
+    offer: MintOffer,
+    listen: SocketAddr,
+    path: Option<DelayedUdp>,
+    running: Option<Running>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Running {
+    relay: Arc<Relay>,
+    jobs: mpsc::UnboundedSender<Job>,
+    thread: JoinHandle<()>,
+}
+
+/// A relay whose runtime does nothing until this is dropped.
+pub(crate) struct Frozen {
+    _thaw: std_mpsc::Sender<()>,
+}
+
+impl Station {
+    pub(crate) fn new(
+        index: usize,
+        plan: RelayPlan,
+        ledger: PathBuf,
+        keyring: Keyring,
+        offer: MintOffer,
+    ) -> Self {
+        Self {
+            seed: MasterSeed::new([100 + index as u8; 32]),
+            plan,
+            ledger,
+            keyring,
+            offer,
+            listen: crate::support::loopback(),
+            path: None,
+            running: None,
+        }
+    }
+
+    /// Starts it, again at the same address.
+    pub(crate) async fn start(&mut self) {
+        let (setup, policy) = (self.recipe(), self.plan.path);
+        let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
+        let (ready, started) = oneshot::channel();
+        // It logs to whom the test logs.
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        let thread = std::thread::spawn(move || {
+            let _log = tracing::dispatcher::set_default(&log);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let relay = Arc::new(Relay::start(setup()).unwrap());
+                ready.send(relay).ok();
+                while let Some(job) = inbox.recv().await {
+                    job();
+                }
+            });
+            // As the machine's power would go: nobody takes leave.
+        });
+        let relay = started.await.unwrap();
+        self.listen = relay.address();
+        if self.path.is_none() {
+            self.path = policy.map(|path| DelayedUdp::start(self.listen, path).unwrap());
+        }
+        self.running = Some(Running {
+            relay,
+            jobs,
+            thread,
+        });
+    }
+
+    /// How to set the relay up on its own thread.
+    fn recipe(&self) -> impl FnOnce() -> RelaySetup + Send + 'static {
+        let (seed, plan, path) = (self.seed.clone(), self.plan.clone(), self.ledger.clone());
+        let (listen, mut mints) = (self.listen, Writer::new());
+        let keyring = match plan.knows_the_mint {
+            true => self.keyring.clone(),
+            false => Keyring::new(),
+        };
+        mints.value(&self.offer);
+        move || RelaySetup {
+            identity_seed: *seed.derive(Purpose::Identity),
+            link_secret: seed.link_secret(),
+            onion: onion(&seed),
+            listen,
+            price: price(&plan),
+            verifier: Arc::new(RwLock::new(Verifier::new(
+                voucher_key(&seed),
+                keyring,
+                Policy::default(),
+            ))),
+            mints: mints.into_bytes(),
+            ledger: Ledger::open(&path, LedgerConfig::default()).unwrap(),
+            exit: plan.exit.map(|make| make()),
+            extend: ExtendPolicy::Anywhere,
+            limits: plan.limits,
+            link_limits: plan.links,
+        }
+    }
+
+    pub(crate) fn relay(&self) -> &Arc<Relay> {
+        &self.running.as_ref().expect("the relay runs").relay
+    }
+
+    pub(crate) fn price(&self) -> Price {
+        price(&self.plan)
+    }
+
+    /// Circuits that are open at it.
+    pub(crate) fn circuits(&self) -> u64 {
+        self.relay().stats().open_circuits
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let Some(Running {
+            relay,
+            jobs,
+            thread,
+        }) = self.running.take()
+        else {
+            return;
+        };
+        drop(jobs);
+        thread.join().unwrap();
+        drop(relay);
+    }
+
+    /// Ends it in an orderly way.
+    pub(crate) async fn shut_down(&mut self) {
+        self.relay().shutdown().await;
+        self.kill();
+    }
+
+    /// Stops its runtime until the guard is dropped: the slowest of relays.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let (thaw, thawed) = std_mpsc::channel::<()>();
+        let running = self.running.as_ref().expect("the relay runs");
+        let blocking = move || while thawed.recv().is_ok() {};
+        running.jobs.send(Box::new(blocking)).ok().unwrap();
+        Frozen { _thaw: thaw }
+    }
+
+    /// Cuts the path to it and lays another one, which the next descriptor names.
+    pub(crate) fn lay_new_path(&mut self) {
+        let path = self.plan.path.expect("there was a path");
+        self.path = None;
+        self.path = Some(DelayedUdp::start(self.listen, path).unwrap());
+    }
+
+    /// What is published about it.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        let address = self.path.as_ref().map_or(self.listen, DelayedUdp::addr);
+        self.descriptor_at(address)
+    }
+
+    /// What would be published if it were elsewhere.
+    pub(crate) fn descriptor_at(&self, address: SocketAddr) -> Descriptor {
+        let identity = Identity::from_seed(*self.seed.derive(Purpose::Identity));
+        let keys = RelayKeys {
+            link: self.seed.link_secret().key(),
+            onion: OnionKey::new(*onion(&self.seed).public().as_bytes()),
+            voucher: PublishedVoucherKey::new(voucher_key(&self.seed).public_key().to_bytes()),
+        };
+        let mut body = DescriptorBody::new(&identity, keys, unix());
+        body.price = self.price();
+        body.mints = vec![self.offer.clone()];
+        body.exit_policy = match self.plan.policy {
+            "" => ExitPolicy::default(),
+            policy => policy.parse().unwrap(),
+        };
+        if !self.plan.policy.is_empty() {
+            body.services = [coinfuse_wire::ServiceCode::EXIT].into_iter().collect();
+        }
+        body.addresses = vec![address];
+        body.sign(&identity).unwrap()
+    }
+}
+
+impl Drop for Station {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn price(plan: &RelayPlan) -> Price {
+    Price {
+        up: plan.rate,
+        down: plan.rate,
+    }
+}
+
+fn onion(seed: &MasterSeed) -> OnionSecret {
+    OnionSecret::new(*seed.derive(Purpose::Onion { epoch: 0 }))
+}
+
+fn voucher_key(seed: &MasterSeed) -> VoucherKey {
+    VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher)).unwrap()
+}
+
+/// The wall clock: vouchers and quotes have dates.
+pub(crate) fn unix() -> UnixTime {
+    #[allow(clippy::disallowed_methods, reason = "real relays are tested")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime::from_secs(now.unwrap_or(Duration::ZERO).as_secs())
+}
