@@ -135,7 +135,8 @@ impl Inner {
             })
     }
 
-    /// Buys what the hops are paid with their handshakes: nothing for accounts that have enough.
+    /// Buys what the hops are paid with their handshakes: nothing for accounts that have enough
+    /// to begin with. When those run low, they are topped up like any other.
     async fn first_payments(
         &self,
         path: &Path,
@@ -147,7 +148,8 @@ impl Inner {
             .zip(accounts)
             .map(|(relay, account)| {
                 let (up, down) = self.config.top_up.first_payment(&relay.price);
-                let enough = up.saturating_add(down);
+                let low_water = relay.price.down.charge(self.config.top_up.low_water);
+                let enough = up.saturating_add(down.min(low_water));
                 let amounts = if self.payer.left(account) >= enough {
                     vec![]
                 } else {
