@@ -79,12 +79,11 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "mint")))]
 mod tests {
     use super::*;
 
     /// The only test here, since it changes the working folder of the process.
-    #[cfg(not(feature = "mint"))]
     #[test]
     fn a_mint_in_the_file_needs_the_feature_and_says_so() {
         let folder = std::env::temp_dir().join(format!("coinfuse-relay-{}", std::process::id()));

@@ -122,16 +122,17 @@ fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
     top_up.low_water = spending.top_up_below();
     top_up.increment_down = spending.top_up();
     top_up.increment_up = top_up.increment_up.min(spending.top_up());
-    let mut settings = client::ClientConfig::default();
-    settings.hops = config.hops.into();
-    settings.spending_cap = spending.cap().saturating_sub(spent);
-    settings.max_price = coinfuse_circuit::Price {
-        up: ceiling.up,
-        down: ceiling.down,
-    };
-    settings.top_up = top_up;
-    settings.links = config.link.limits();
-    settings
+    client::ClientConfig {
+        hops: config.hops.into(),
+        spending_cap: spending.cap().saturating_sub(spent),
+        max_price: coinfuse_circuit::Price {
+            up: ceiling.up,
+            down: ceiling.down,
+        },
+        top_up,
+        links: config.link.limits(),
+        ..client::ClientConfig::default()
+    }
 }
 
 impl ClientNode {
