@@ -180,7 +180,6 @@ async fn create(
     if !circuits.insert(number, &cell) {
         return Err(CreateRefusal::NumberInUse);
     }
-    relay.accounts.set_user(account, &cell);
     debug_assert!(answer.len() <= MAX_HANDSHAKE);
     let mut out = Writer::new();
     out.u8(0);

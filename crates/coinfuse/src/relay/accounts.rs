@@ -2,6 +2,9 @@
 //!
 //! An account's credit is with one circuit at a time. A client whose connection was lost comes back
 //! on a new circuit before the relay has noticed; the new one takes over, with all that is left.
+//!
+//! It takes over with its first record, not with its handshake: whoever carried a handshake before
+//! can send it again, and only the client itself can go on from the answer.
 
 use super::cell::Cell;
 use crate::store::{AccountKey, Ledger, LedgerError};
@@ -35,11 +38,11 @@ impl Accounts {
         }
     }
 
-    /// Takes an account over from the circuit that uses it, if one does: its lease and balance.
+    /// What is left on an account now, and the right to ask for it with [`Self::take_over`].
     pub(super) fn lease(&self, account: AccountId) -> Result<(Lease, Msat), LedgerError> {
-        let user = self.users().remove(&account);
-        if let Some(cell) = user.and_then(|cell| cell.upgrade()) {
-            cell.close(CloseReason::AccountMoved);
+        let user = self.users().get(&account).and_then(Weak::upgrade);
+        if let Some(cell) = user {
+            cell.record_use();
         }
         let key = AccountKey::new(*account.as_bytes());
         let balance = self.ledger.load(&key)?;
@@ -53,9 +56,18 @@ impl Accounts {
         Ok((lease, balance.available()))
     }
 
-    /// Notes that `cell` uses `account` now.
-    pub(super) fn set_user(&self, account: AccountId, cell: &Arc<Cell>) {
-        self.users().insert(account, Arc::downgrade(cell));
+    /// Gives an account to `cell`, which has shown that it is its client's; the circuit that used
+    /// it ends. False if something was used up since the lease began: then the credit that `cell`
+    /// was welcomed with is not there, and its client has to come again.
+    pub(super) fn take_over(&self, account: AccountId, base: Msat, cell: &Arc<Cell>) -> bool {
+        let before = self.users().insert(account, Arc::downgrade(cell));
+        if let Some(before) = before.and_then(|cell| cell.upgrade()) {
+            before.close(CloseReason::AccountMoved);
+        }
+        let key = AccountKey::new(*account.as_bytes());
+        self.ledger
+            .load(&key)
+            .is_ok_and(|balance| balance.used == base)
     }
 
     /// Tells the ledger what every circuit has used; forgets those that are gone.
@@ -76,6 +88,11 @@ impl Accounts {
 impl Lease {
     pub(super) fn account(&self) -> AccountId {
         self.id
+    }
+
+    /// What was used of the account before this circuit.
+    pub(super) fn base(&self) -> Msat {
+        self.base
     }
 
     /// Notes what the circuit has used since it began.

@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Who waits for downstream credit.
     waiting: Option<Waker>,
     close: Option<CloseReason>,
+    /// The client has shown that the account is its own.
+    active: bool,
 }
 
 /// The link to the next hop.
@@ -49,6 +51,7 @@ impl Cell {
                 next: None,
                 waiting: None,
                 close: None,
+                active: false,
             }),
             over: relay.shutdown.child_token(),
             outputs: Notify::new(),
@@ -71,6 +74,25 @@ impl Cell {
         state.settle();
         drop(state);
         self.over.cancel();
+    }
+
+    /// After the first record that only the client can have sealed: the account is this circuit's.
+    pub(super) fn activate(self: &Arc<Self>) -> Result<(), CloseReason> {
+        let mut state = self.lock();
+        if state.active {
+            return Ok(());
+        }
+        let lease = state
+            .lease
+            .as_ref()
+            .map(|lease| (lease.account(), lease.base()));
+        let (account, base) = lease.ok_or(CloseReason::AccountMoved)?;
+        state.active = true;
+        drop(state);
+        match self.relay.accounts.take_over(account, base, self) {
+            true => Ok(()),
+            false => Err(CloseReason::AccountMoved),
+        }
     }
 
     pub(super) fn close_reason(&self) -> Option<CloseReason> {

@@ -2,12 +2,13 @@
 
 use super::cashier::Judged;
 use super::cell::{Cell, NextLink};
+use super::pump::fits_a_lane;
 use crate::lane::{LaneReader, write};
 use crate::link::{DialError, LinkKey};
 use bytes::Bytes;
 use coinfuse_circuit::{
     CircuitNumber, CloseReason, CreateRefusal, ExtendRefusal, LaneHeader, MAX_HANDSHAKE, NextHop,
-    PayResult, Record, RelayEvent, RelayOutput, Suite,
+    PayResult, Record, RelayCircuit, RelayEvent, RelayOutput, Suite,
 };
 use coinfuse_wire::{Encode, Msat, Writer};
 use core::time::Duration;
@@ -99,16 +100,16 @@ impl Control {
                 Some(news) = mail.recv() => { self.hear(news); Ok(()) }
                 () = cell.outputs() => Ok(()),
                 record = reader.next(), if !busy => match record {
-                    Ok(Some(record)) => self.from_client(record),
+                    Ok(Some(record)) => self.hear_client(record),
                     Ok(None) => return CloseReason::Done,
                     Err(_) => Err(CloseReason::Protocol),
                 },
                 record = next_record(&mut self.next) => match record {
-                    Some(record) => {
+                    Some(record) if fits_a_lane(RelayCircuit::wrapped_len(&record)) => {
                         cell.lock().machine.control_from_next(cell.now(), record);
                         Ok(())
                     }
-                    None => Err(CloseReason::NextHopLost),
+                    _ => Err(CloseReason::NextHopLost),
                 },
                 () = sleep(idle) => {
                     match cell.lock().machine.handle_timeout(cell.now()) {
@@ -124,13 +125,14 @@ impl Control {
         }
     }
 
-    fn from_client(&self, record: Record) -> Result<(), CloseReason> {
+    fn hear_client(&self, record: Record) -> Result<(), CloseReason> {
         let now = self.cell.now();
         let result = self.cell.lock().machine.control_from_client(now, record);
         result.map_err(|error| {
             tracing::debug!(%error, "a circuit is closed");
             error.close_reason()
-        })
+        })?;
+        self.cell.activate()
     }
 
     /// Does what the machine says.

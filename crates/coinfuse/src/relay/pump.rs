@@ -6,7 +6,8 @@ use super::exit;
 use super::stalls::Stall;
 use crate::lane::{DataCodec, LaneIo, LaneReader, write};
 use bytes::{Bytes, BytesMut};
-use coinfuse_circuit::{CloseReason, FromClient, Record, RelayCircuit};
+use coinfuse_circuit::{CloseReason, FromClient, MAX_CIPHERTEXT, Record, RelayCircuit};
+use coinfuse_wire::ByteCount;
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -50,18 +51,20 @@ async fn carry(
     }
 }
 
-fn open(cell: &Cell, record: Record) -> Result<FromClient, CloseReason> {
-    let mut state = cell.lock();
-    if state.is_settled() {
-        return Err(CloseReason::AccountMoved);
-    }
-    state
-        .machine
-        .data_from_client(cell.now(), record)
-        .map_err(|error| {
-            tracing::debug!(%error, "a circuit is closed");
-            error.close_reason()
-        })
+fn open(cell: &Arc<Cell>, record: Record) -> Result<FromClient, CloseReason> {
+    let opened = {
+        let mut state = cell.lock();
+        if state.is_settled() {
+            return Err(CloseReason::AccountMoved);
+        }
+        state.machine.data_from_client(cell.now(), record)
+    };
+    let opened = opened.map_err(|error| {
+        tracing::debug!(%error, "a circuit is closed");
+        error.close_reason()
+    })?;
+    cell.activate()?;
+    Ok(opened)
 }
 
 /// Both directions between the client and the next hop; neither waits for the other.
@@ -132,9 +135,17 @@ async fn pump_down(
     Ok(())
 }
 
+/// Whether a record of the next hop's is still one with one more layer around it.
+pub(super) fn fits_a_lane(wrapped: ByteCount) -> bool {
+    wrapped.get() <= MAX_CIPHERTEXT as u64
+}
+
 /// Wraps a record for the client as soon as it is paid for.
 async fn wrap(cell: &Arc<Cell>, record: Record) -> Result<Bytes, CloseReason> {
     let len = RelayCircuit::wrapped_len(&record);
+    if !fits_a_lane(len) {
+        return Err(CloseReason::NextHopLost);
+    }
     let mut record = Some(record);
     let paid = poll_fn(|cx| {
         cell.poll_down(cx, len, |machine, now| {

@@ -292,7 +292,7 @@ impl Book {
         for cast in casts {
             changes.push(match cast {
                 Cast::Coin(coin) => self.put_coin(coin),
-                Cast::Voucher((id, held)) => self.put_voucher(id, held),
+                Cast::Voucher(voucher) => self.put_voucher(voucher.0, voucher.1),
             });
         }
         changes

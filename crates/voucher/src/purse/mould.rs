@@ -45,7 +45,7 @@ impl Seed {
     }
 
     fn coin_secret(&self, salt: &Salt, counter: u64) -> Secret {
-        Secret::new(cashu::util::hex::encode(&*self.derive(
+        Secret::new(cashu::util::hex::encode(*self.derive(
             b"Coinfuse_coin_v1",
             salt,
             counter,
@@ -101,7 +101,7 @@ pub(crate) struct Mould {
 /// What came of an output.
 pub(crate) enum Cast {
     Coin(Coin),
-    Voucher((VoucherId, Held)),
+    Voucher(Box<(VoucherId, Held)>),
 }
 
 impl Mould {
@@ -180,7 +180,7 @@ impl Mould {
                     voucher: self.voucher(blank, terms, signature, signed),
                     refused: false,
                 };
-                Cast::Voucher((blank.id(), held))
+                Cast::Voucher(Box::new((blank.id(), held)))
             }
         })
     }

@@ -397,7 +397,7 @@ impl Till {
         for cast in &casts {
             match cast {
                 Cast::Coin(coin) => brought.plain += coin.amount,
-                Cast::Voucher(voucher) => brought.vouchers.push(voucher.clone()),
+                Cast::Voucher(voucher) => brought.vouchers.push((**voucher).clone()),
             }
         }
         // Not waited for: until it is on disk, the record of the swap is, which brings the same.
