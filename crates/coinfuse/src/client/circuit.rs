@@ -15,9 +15,11 @@ use coinfuse_wire::{HopIndex, Msat};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use h2::client::{self, SendRequest};
+use h2::{Reason, RecvStream};
 use http::{Method, Request, StatusCode};
 use quinn::SendStream;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,6 +34,8 @@ pub(crate) struct OpenCircuit {
     pub(super) path: Path,
     requests: SendRequest<Bytes>,
     last_used: Mutex<Instant>,
+    /// Streams that are open or being opened.
+    streams: AtomicUsize,
     pub(super) built_in: Duration,
     /// Keeps the link to the first hop.
     _link: LinkLease,
@@ -75,6 +79,7 @@ impl OpenCircuit {
             path: parts.path,
             requests,
             last_used: Mutex::new(now()),
+            streams: AtomicUsize::new(0),
             built_in: parts.built_in,
             _link: parts.link,
         })
@@ -98,7 +103,10 @@ impl OpenCircuit {
     }
 
     /// Opens a stream to a target.
-    pub(super) async fn open(self: &Arc<Self>, target: &Target) -> Result<Stream, OpenError> {
+    async fn open(
+        &self,
+        target: &Target,
+    ) -> Result<(h2::SendStream<Bytes>, RecvStream), OpenError> {
         *self
             .last_used
             .lock()
@@ -117,7 +125,7 @@ impl OpenCircuit {
         let (response, send) = requests
             .send_request(request, false)
             .map_err(|_| OpenError::Lost)?;
-        let response = response.await.map_err(|_| OpenError::Lost)?;
+        let response = response.await.map_err(|error| OpenError::of(&error))?;
         if response.status() != StatusCode::OK {
             let token = response
                 .headers()
@@ -126,7 +134,7 @@ impl OpenCircuit {
             let failure = ExitFailure::from_response(response.status().as_u16(), token);
             return Err(OpenError::Exit(failure));
         }
-        Ok(Stream::new(send, response.into_body(), Arc::clone(self)))
+        Ok((send, response.into_body()))
     }
 
     /// What each hop carried and was paid.
@@ -146,6 +154,35 @@ impl Drop for OpenCircuit {
     }
 }
 
+/// One stream's place among those that the exit lets a circuit have. It keeps the circuit.
+pub(super) struct Place(Arc<OpenCircuit>);
+
+impl Place {
+    /// `None` if all are taken: one stream more would wait until another one ends.
+    pub(super) fn take(circuit: &Arc<OpenCircuit>) -> Option<Self> {
+        let most = circuit.requests.current_max_send_streams();
+        let more = |taken| (taken < most).then_some(taken + 1);
+        circuit.streams.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Self(Arc::clone(circuit)))
+    }
+
+    pub(super) fn circuit(&self) -> &Arc<OpenCircuit> {
+        &self.0
+    }
+
+    /// Opens a stream to a target, which keeps the place.
+    pub(super) async fn open(self, target: &Target) -> Result<Stream, OpenError> {
+        let (send, recv) = self.0.open(target).await?;
+        Ok(Stream::new(send, recv, self))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Why a stream did not open on this circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenError {
@@ -153,6 +190,17 @@ pub(super) enum OpenError {
     Exit(ExitFailure),
     /// The circuit is over.
     Lost,
+}
+
+impl OpenError {
+    /// An exit that resets a stream says nothing about the others on the circuit.
+    fn of(error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(Reason::REFUSED_STREAM) => Self::Exit(ExitFailure::CircuitLimit),
+            Some(_) if error.is_reset() => Self::Exit(ExitFailure::Internal),
+            _ => Self::Lost,
+        }
+    }
 }
 
 fn now() -> Instant {

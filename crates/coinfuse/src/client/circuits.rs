@@ -1,10 +1,10 @@
 //! The circuits of a client, by isolation.
 
-use super::circuit::{OpenCircuit, OpenError};
+use super::circuit::{OpenCircuit, OpenError, Place};
 use super::stream::Stream;
 use super::{CircuitReport, ClientError, Inner};
 use crate::connect::Isolation;
-use coinfuse_delivery::{Host, Target};
+use coinfuse_delivery::{ExitFailure, Host, Target};
 use coinfuse_wire::RelayId;
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -25,13 +25,13 @@ impl Circuits {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An open circuit whose exit may open the target.
+    /// A place on an open circuit whose exit may open the target.
     fn find(
         &self,
         isolation: Isolation,
         target: &Target,
         excluded: &BTreeSet<RelayId>,
-    ) -> Option<Arc<OpenCircuit>> {
+    ) -> Option<Place> {
         let open = self.lock();
         let fits = |circuit: &&Arc<OpenCircuit>| {
             let exit = circuit.path.last();
@@ -41,7 +41,8 @@ impl Circuits {
             };
             circuit.is_open() && allowed && !excluded.contains(&exit.relay)
         };
-        open.get(&isolation)?.iter().find(fits).cloned()
+        let mut fitting = open.get(&isolation)?.iter().filter(fits);
+        fitting.find_map(Place::take)
     }
 
     fn insert(&self, isolation: Isolation, circuit: Arc<OpenCircuit>) {
@@ -97,16 +98,23 @@ impl Inner {
         isolation: Isolation,
     ) -> Result<Stream, ClientError> {
         let mut excluded = BTreeSet::new();
+        let mut before = None;
         let mut attempt = 1;
         loop {
             let error = match self.try_connect(target, isolation, &mut excluded).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => error,
             };
+            // That no further path is left says less than what was wrong with the last one.
+            let error = match (error, before) {
+                (ClientError::NoPath(_), Some(before)) => return Err(before),
+                (error, _) => error,
+            };
             if attempt >= self.config.attempts || !error.is_worth_another_path() {
                 return Err(error);
             }
             tracing::debug!(%error, attempt, "trying another path");
+            before = Some(error);
             attempt += 1;
         }
     }
@@ -117,8 +125,9 @@ impl Inner {
         isolation: Isolation,
         excluded: &mut BTreeSet<RelayId>,
     ) -> Result<Stream, ClientError> {
-        let circuit = self.circuit(target, isolation, excluded).await?;
-        match circuit.open(target).await {
+        let place = self.place(target, isolation, excluded).await?;
+        let circuit = Arc::clone(place.circuit());
+        match place.open(target).await {
             Ok(stream) => Ok(stream),
             Err(OpenError::Lost) => {
                 circuit.close();
@@ -131,22 +140,24 @@ impl Inner {
         }
     }
 
-    /// A circuit for a target: one that there is, or a new one.
-    async fn circuit(
+    /// A place for one more stream: on a circuit that there is, or on a new one.
+    async fn place(
         self: &Arc<Self>,
         target: &Target,
         isolation: Isolation,
         excluded: &mut BTreeSet<RelayId>,
-    ) -> Result<Arc<OpenCircuit>, ClientError> {
-        if let Some(circuit) = self.circuits.find(isolation, target, excluded) {
-            return Ok(circuit);
+    ) -> Result<Place, ClientError> {
+        if let Some(place) = self.circuits.find(isolation, target, excluded) {
+            return Ok(place);
         }
         let builder = self.circuits.builder(isolation);
         let _one_at_a_time = builder.lock().await;
-        if let Some(circuit) = self.circuits.find(isolation, target, excluded) {
-            return Ok(circuit);
+        if let Some(place) = self.circuits.find(isolation, target, excluded) {
+            return Ok(place);
         }
-        self.build_new(target, isolation, excluded).await
+        let circuit = self.build_new(target, isolation, excluded).await?;
+        // Others may have filled it up already.
+        Place::take(&circuit).ok_or(ClientError::Exit(ExitFailure::CircuitLimit))
     }
 
     async fn build_new(

@@ -1,6 +1,6 @@
 //! One connection of an application, through a circuit.
 
-use super::circuit::OpenCircuit;
+use super::circuit::Place;
 use crate::h2::{Receiver, Sender};
 use bytes::Bytes;
 use core::fmt;
@@ -8,7 +8,6 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use h2::{RecvStream, SendStream};
 use std::io;
-use std::sync::Arc;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most that one write takes.
@@ -23,20 +22,16 @@ pub struct Stream {
     receiver: Receiver,
     finished: bool,
     /// The circuit lives at least as long.
-    _circuit: Arc<OpenCircuit>,
+    _place: Place,
 }
 
 impl Stream {
-    pub(super) fn new(
-        send: SendStream<Bytes>,
-        recv: RecvStream,
-        circuit: Arc<OpenCircuit>,
-    ) -> Self {
+    pub(super) fn new(send: SendStream<Bytes>, recv: RecvStream, place: Place) -> Self {
         Self {
             sender: Sender(send),
             receiver: Receiver::new(recv),
             finished: false,
-            _circuit: circuit,
+            _place: place,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Whole networks: a mint, relays and clients, with real payments on real sockets.
 
+mod a_long_path;
 mod credit_that_runs_out;
 mod credit_that_survives;
+mod exits_that_say_no;
+mod isolation_that_holds;
+mod limits_that_hold;
 mod meters_that_agree;
 mod stalls_that_stay_alone;
 mod station;

@@ -9,6 +9,7 @@ use coinfuse_voucher::{MintId, Purse, PurseConfig};
 use coinfuse_wire::{ByteCount, Msat, Rate};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// What each relay asks for a MiB.
 pub(crate) const PRICE: Rate = Rate::from_msat_per_mib(1000);
@@ -59,12 +60,38 @@ pub(crate) struct Town {
     pub(crate) purse: Purse,
     pub(crate) config: ClientConfig,
     folder: TempDir,
+    _elsewhere: Elsewhere,
+}
+
+/// A runtime of its own.
+struct Elsewhere(Option<Runtime>);
+
+impl Elsewhere {
+    fn start() -> Self {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        Self(runtime.worker_threads(1).enable_all().build().ok())
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let runtime = self.0.as_ref().expect("a runtime");
+        runtime.spawn(work).await.unwrap()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Town {
     async fn start(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mint = TestMint::start(Unit::Msat).await;
+        // As elsewhere: a client that is busy with data does not keep the mint waiting.
+        let elsewhere = Elsewhere::start();
+        let mint = elsewhere.run(TestMint::start(Unit::Msat)).await;
         let purse = open_purse(&folder, "purse", &mint).await;
         if !plan.funds.is_zero() {
             fund(&purse, &mint, plan.funds).await;
@@ -94,6 +121,7 @@ impl Town {
             purse,
             config,
             folder,
+            _elsewhere: elsewhere,
         }
     }
 
