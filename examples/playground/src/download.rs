@@ -15,7 +15,7 @@ pub(crate) struct Download {
     pub(crate) size: u64,
     /// How long the circuit took to build, payments included.
     pub(crate) build: Duration,
-    /// From the request on the open circuit to the first byte of the answer.
+    /// From asking for a stream on the open circuit to the first byte of a small answer.
     pub(crate) first_byte: Duration,
     /// From the request to the end.
     pub(crate) total: Duration,
