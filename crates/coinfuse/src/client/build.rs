@@ -33,11 +33,12 @@ impl Inner {
                 port: target.port(),
             },
         };
+        let avoided = self.payer.avoided(self.clock.now());
         let constraints = PathConstraints::new(self.config.hops)
             .exit_to(need)
             .max_price(self.config.max_price)
             .pay_with(self.mint_urls.iter().cloned())
-            .exclude(excluded.iter().copied())
+            .exclude(excluded.iter().copied().chain(avoided))
             .suites(Suite::ALL.map(|suite| coinfuse_directory::Suite::new(suite.code())))
             .fresh_at(self.clock.unix());
         let directory = self

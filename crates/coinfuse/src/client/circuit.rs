@@ -1,7 +1,7 @@
 //! An open circuit at its client: its tasks, and the streams on it.
 
 use super::cell::Cell;
-use super::payer::{HopAccount, Payer};
+use super::payer::{HopAccount, Payer, refusals};
 use super::stream::Stream;
 use super::{ClientError, HopReport};
 use crate::h2 as streams;
@@ -294,8 +294,13 @@ impl Control {
 
     fn handle(&self, event: ClientEvent) -> Result<(), ClientError> {
         match event {
-            ClientEvent::HopReady { .. } | ClientEvent::Ready => {}
-            ClientEvent::Paid { hop, result } => self.settle(hop, result),
+            ClientEvent::HopReady { hop, welcome } => {
+                if let Some(result) = welcome.result {
+                    self.check_first(hop, result)?;
+                }
+            }
+            ClientEvent::Ready => {}
+            ClientEvent::Paid { hop, result } => self.settle(hop, result)?,
             ClientEvent::TopUp {
                 hop,
                 direction,
@@ -307,12 +312,36 @@ impl Control {
         Ok(())
     }
 
-    fn settle(&self, hop: HopIndex, result: PayResult) {
-        let Some(purchase) = self.cell.lock().answered(hop, &result) else {
-            return;
+    /// A welcome says what of a first payment was refused; what was not is not durable yet.
+    fn check_first(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
+        let refused = self.check(hop, &result);
+        if refused.is_err()
+            && let Some(purchase) = self.cell.lock().answered(hop, &result)
+        {
+            let payer = Arc::clone(&self.payer);
+            tokio::spawn(async move { payer.note_refusals(&purchase, &result).await });
+        }
+        refused
+    }
+
+    fn settle(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
+        let refused = self.check(hop, &result);
+        if let Some(purchase) = self.cell.lock().answered(hop, &result) {
+            let payer = Arc::clone(&self.payer);
+            tokio::spawn(async move { payer.settle(purchase, &result).await });
+        }
+        refused
+    }
+
+    /// A hop that refuses a voucher is given no other one: it could go on until the purse is empty.
+    fn check(&self, hop: HopIndex, result: &PayResult) -> Result<(), ClientError> {
+        let Some(reason) = refusals(result).next() else {
+            return Ok(());
         };
-        let payer = Arc::clone(&self.payer);
-        tokio::spawn(async move { payer.settle(purchase, &result).await });
+        if let Some(account) = self.accounts.get(hop.get()) {
+            self.payer.avoid(account, self.cell.clock().now());
+        }
+        Err(ClientError::PaymentRefused { hop, reason })
     }
 
     /// Buys and pays beside the circuit.

@@ -5,7 +5,7 @@ use crate::link::{BindError, DialError};
 use coinfuse_circuit::{ClientCircuitError, CloseReason, ExtendRefusal};
 use coinfuse_delivery::ExitFailure;
 use coinfuse_directory::SelectError;
-use coinfuse_voucher::PurseError;
+use coinfuse_voucher::{PurseError, Refusal};
 use coinfuse_wire::{HopIndex, RelayId};
 use std::sync::Arc;
 use thiserror::Error;
@@ -37,6 +37,15 @@ pub enum ClientError {
     /// A hop closed the circuit.
     #[error("{0} closed the circuit: {1}")]
     Closed(HopIndex, CloseReason),
+    /// A hop does not take our vouchers. They stay in the purse, and the relay is left alone for a
+    /// while.
+    #[error("{hop} does not take the payment: {reason}")]
+    PaymentRefused {
+        /// This hop.
+        hop: HopIndex,
+        /// Why the first of the vouchers was refused.
+        reason: Refusal,
+    },
     /// The circuit went away.
     #[error("the circuit was lost")]
     CircuitLost,
@@ -77,6 +86,7 @@ impl ClientError {
             | Self::FirstHop(_)
             | Self::Circuit(_)
             | Self::Closed(..)
+            | Self::PaymentRefused { .. }
             | Self::CircuitLost
             | Self::BadDescriptor(_)
             | Self::NoCommonMint(_)
@@ -99,7 +109,8 @@ impl ClientError {
                 | ClientCircuitError::Message { hop, .. }
                 | ClientCircuitError::Meter { hop, .. },
             )
-            | Self::Closed(hop, _) => Some(*hop),
+            | Self::Closed(hop, _)
+            | Self::PaymentRefused { hop, .. } => Some(*hop),
             _ => None,
         }
     }

@@ -1,12 +1,12 @@
 //! Paying hops: which mint, which account, within which cap.
 
 use super::ClientError;
-use coinfuse_circuit::{AccountToken, Offer, PayResult};
+use coinfuse_circuit::{AccountToken, Offer, PayResult, RefusedItem};
 use coinfuse_directory::{Descriptor, MintOffer, MintUnit};
 use coinfuse_voucher::{
-    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Unit, VoucherPublicKey,
+    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Unit, VoucherId, VoucherPublicKey,
 };
-use coinfuse_wire::{Encode, Msat, RelayId, UnixTime};
+use coinfuse_wire::{Encode, Instant, Msat, RelayId, UnixTime};
 use core::time::Duration;
 use ring::hmac;
 use std::collections::{HashMap, HashSet};
@@ -19,6 +19,9 @@ use crate::connect::Isolation;
 const ACROSS_FACTOR: u64 = 16;
 /// How long a Lightning payment between two mints may take.
 const ACROSS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a relay that refused a voucher is left alone.
+const AVOID_FOR: Duration = Duration::from_secs(600);
 
 /// Vouchers on their way to a hop.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ struct State {
     in_use: HashSet<AccountToken>,
     /// What is left on accounts that were used before.
     left: HashMap<AccountToken, Msat>,
+    /// Relays that refused a voucher, and when.
+    refused_by: HashMap<RelayId, Instant>,
 }
 
 impl Payer {
@@ -64,6 +69,7 @@ impl Payer {
                 spent: Msat::ZERO,
                 in_use: HashSet::new(),
                 left: HashMap::new(),
+                refused_by: HashMap::new(),
             }),
             moving: tokio::sync::Mutex::default(),
         }
@@ -132,6 +138,19 @@ impl Payer {
             .get(&account.token)
             .copied()
             .unwrap_or(Msat::ZERO)
+    }
+
+    /// Leaves a relay alone for a while: it refused a voucher.
+    pub(super) fn avoid(&self, account: &HopAccount, now: Instant) {
+        self.lock().refused_by.insert(account.relay, now);
+    }
+
+    /// The relays that are left alone now.
+    pub(super) fn avoided(&self, now: Instant) -> Vec<RelayId> {
+        let mut state = self.lock();
+        let recent = |since: &Instant| now.saturating_since(*since) < AVOID_FOR;
+        state.refused_by.retain(|_, since| recent(since));
+        state.refused_by.keys().copied().collect()
     }
 
     /// Buys for several hops at once. Vouchers that were bought for their accounts and never
@@ -252,17 +271,27 @@ impl Payer {
 
     /// Keeps the purse's book on a payment that was answered.
     pub(super) async fn settle(&self, purchase: Purchase, result: &PayResult) {
+        let credited = self.note_refusals(&purchase, result).await;
+        if let Err(error) = self.purse.credited(&credited).await {
+            tracing::error!(%error, "an acknowledgement could not be written down");
+        }
+    }
+
+    /// Keeps the purse's book on what was refused; the rest of the purchase.
+    pub(super) async fn note_refusals(
+        &self,
+        purchase: &Purchase,
+        result: &PayResult,
+    ) -> Vec<VoucherId> {
         let refusal = |place: usize| {
-            let item = result
-                .refused
-                .iter()
-                .find(|item| usize::from(item.index) == place)?;
-            Some(Refusal::from_code(item.reason).unwrap_or(Refusal::Unavailable))
+            let same = |item: &RefusedItem| usize::from(item.index) == place;
+            let place = result.refused.iter().position(same)?;
+            refusals(result).nth(place)
         };
-        let mut credited = Vec::new();
+        let mut others = Vec::new();
         for (place, voucher) in purchase.vouchers.iter().enumerate() {
             let Some(refusal) = refusal(place) else {
-                credited.push(voucher.id);
+                others.push(voucher.id);
                 continue;
             };
             tracing::warn!(relay = ?voucher.relay, %refusal, "a voucher was refused");
@@ -270,10 +299,15 @@ impl Payer {
                 tracing::error!(%error, "a refusal could not be written down");
             }
         }
-        if let Err(error) = self.purse.credited(&credited).await {
-            tracing::error!(%error, "an acknowledgement could not be written down");
-        }
+        others
     }
+}
+
+/// Why vouchers were refused, in the order of the result. A reason that is unknown here may pass.
+pub(super) fn refusals(result: &PayResult) -> impl Iterator<Item = Refusal> {
+    let reason =
+        |item: &RefusedItem| Refusal::from_code(item.reason).unwrap_or(Refusal::Unavailable);
+    result.refused.iter().map(reason)
 }
 
 impl HopAccount {
