@@ -73,6 +73,7 @@ pub mod keys;
 mod lane;
 pub mod link;
 pub mod logging;
+mod mints;
 pub mod node;
 pub mod relay;
 pub mod socks;

@@ -2,7 +2,7 @@
 
 use crate::credit::Pool;
 use crate::{MAX_CIPHERTEXT, Seed};
-use coinfuse_wire::{ByteCount, Msat, Price, Rate};
+use coinfuse_wire::{ByteCount, Msat, Price};
 use ring::hmac;
 
 /// How a client keeps its pools filled.
@@ -32,15 +32,14 @@ impl Default for TopUpPolicy {
 
 impl TopUpPolicy {
     /// What a circuit's first payment to a hop should be: the upstream and the downstream part.
+    /// Together they are a power of two, so that one coin pays for both.
     pub fn first_payment(&self, price: &Price) -> (Msat, Msat) {
-        let amount = |rate: Rate, bytes| match rate {
-            Rate::FREE => Msat::ZERO,
-            rate => round_up(rate.charge(bytes)),
-        };
-        (
-            amount(price.up, self.increment_up),
-            amount(price.down, self.increment_down),
-        )
+        let up = price.up.charge(self.increment_up);
+        let both = up.saturating_add(price.down.charge(self.increment_down));
+        if both.is_zero() {
+            return (Msat::ZERO, Msat::ZERO);
+        }
+        (up, round_up(both).saturating_sub(up))
     }
 }
 
@@ -156,6 +155,7 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use coinfuse_wire::Rate;
     #[test]
     fn a_pool_asks_once_and_again_when_it_was_filled_and_used() {
         let mut dice = Dice::new(&Seed::new([1; 32]));

@@ -14,7 +14,7 @@ use coinfuse_circuit::{
 };
 use coinfuse_delivery::{Host, Target};
 use coinfuse_directory::{Descriptor, ExitNeed, Path, PathConstraints, select_path};
-use coinfuse_wire::{Encode, HopIndex, RelayId};
+use coinfuse_wire::{Encode, HopIndex, Msat, RelayId};
 use quinn::SendStream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -151,12 +151,11 @@ impl Inner {
                 let (up, down) = self.config.top_up.first_payment(&relay.price);
                 let low_water = relay.price.down.charge(self.config.top_up.low_water);
                 let enough = up.saturating_add(down.min(low_water));
-                let amounts = if self.payer.left(account) >= enough {
-                    vec![]
-                } else {
-                    vec![up, down]
+                let wanted = match self.payer.left(account) >= enough {
+                    true => Msat::ZERO,
+                    false => up.saturating_add(down),
                 };
-                (account, amounts)
+                (account, wanted)
             })
             .collect();
         self.payer.buy(self.clock.unix(), &wants).await

@@ -1,10 +1,11 @@
 //! Paying hops: which mint, which account, within which cap.
 
 use super::ClientError;
+use crate::mints::mint_id;
 use coinfuse_circuit::{AccountToken, Offer, PayResult, RefusedItem};
-use coinfuse_directory::{Descriptor, MintOffer, MintUnit};
+use coinfuse_directory::Descriptor;
 use coinfuse_voucher::{
-    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Unit, VoucherId, VoucherPublicKey,
+    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, VoucherId, VoucherPublicKey,
 };
 use coinfuse_wire::{Encode, Instant, Msat, RelayId, UnixTime};
 use core::time::Duration;
@@ -102,7 +103,11 @@ impl Payer {
             .map(|slot| self.token(&relay.relay, isolation, slot))
             .find(|token| state.in_use.insert(*token))
             .ok_or(ClientError::BadDescriptor(relay.relay))?;
-        let mints = relay.mints.iter().filter_map(mint_id).collect();
+        let mints = relay
+            .mints
+            .iter()
+            .filter_map(|offer| Some((mint_id(offer)?, offer.issuer)))
+            .collect();
         Ok(HopAccount {
             relay: relay.relay,
             voucher_key,
@@ -158,18 +163,15 @@ impl Payer {
     pub(super) async fn buy(
         &self,
         unix: UnixTime,
-        wants: &[(&HopAccount, Vec<Msat>)],
+        wants: &[(&HopAccount, Msat)],
     ) -> Result<Vec<Purchase>, ClientError> {
         let mut purchases = Vec::new();
         let mut orders = Vec::new();
-        for (account, amounts) in wants {
+        for (account, amount) in wants {
             let old = self.unsettled(account).await;
             let covered: Msat = old.iter().map(|voucher| voucher.value).sum();
             purchases.push(Purchase { vouchers: old });
-            if covered >= amounts.iter().copied().sum() {
-                continue;
-            }
-            for amount in amounts.iter().filter(|amount| !amount.is_zero()) {
+            if covered < *amount {
                 orders.push(self.order(account, *amount).await?);
             }
         }
@@ -213,7 +215,7 @@ impl Payer {
         let known: Vec<_> = account
             .mints
             .iter()
-            .filter(|(mint, _)| balances.contains_key(mint))
+            .filter(|(mint, _)| self.purse.uses(mint))
             .collect();
         let (mint, issuer) = match known.iter().find(|(mint, _)| balances[mint] >= amount) {
             Some(mint) => mint,
@@ -244,7 +246,7 @@ impl Payer {
         let balances = self.purse.balances().await;
         let richest = balances
             .iter()
-            .filter(|(mint, _)| *mint != to)
+            .filter(|(mint, _)| *mint != to && self.purse.uses(mint))
             .max_by_key(|(_, has)| **has);
         let (from, has) = richest.ok_or(ClientError::OutOfMoney)?;
         let most = Msat::new(amount.get().saturating_mul(ACROSS_FACTOR));
@@ -330,14 +332,6 @@ impl Purchase {
             payment: payment.to_bytes(),
         })
     }
-}
-
-fn mint_id(offer: &MintOffer) -> Option<(MintId, bool)> {
-    let unit = match offer.unit {
-        MintUnit::Msat => Unit::Msat,
-        MintUnit::Sat => Unit::Sat,
-    };
-    Some((MintId::new(offer.url.as_str(), unit).ok()?, offer.issuer))
 }
 
 impl From<PurseError> for ClientError {

@@ -12,7 +12,6 @@ use coinfuse_directory::{
     RelayKeys, VoucherKey as PublishedVoucherKey,
 };
 use coinfuse_voucher::{Keyring, NotAKey, Policy, Verifier, VoucherKey};
-use coinfuse_wire::Writer;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -95,7 +94,7 @@ impl RelayNode {
             listen: config.listen,
             price: config.price(),
             verifier: Arc::clone(&verifier),
-            mints: encode_mints(&body.mints),
+            mints: body.mints.clone(),
             ledger,
             exit: exit(config),
             extend: match config.allow_private_neighbours {
@@ -239,10 +238,4 @@ fn addresses(config: &RelayConfig, bound: SocketAddr) -> Result<Vec<SocketAddr>,
     } else {
         Ok(addresses)
     }
-}
-
-fn encode_mints(mints: &[MintOffer]) -> Vec<u8> {
-    let mut out = Writer::new();
-    mints.iter().for_each(|mint| out.value(mint));
-    out.into_bytes()
 }

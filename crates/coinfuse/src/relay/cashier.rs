@@ -4,7 +4,7 @@ use crate::store::{
     AccountKey, CollectedVoucher, Ledger, LedgerError, Outcome, Outlook, Reservation, VoucherKey,
 };
 use coinfuse_circuit::{AccountId, MAX_REFUSALS, Offer, PayResult, PaymentNumber, RefusedItem};
-use coinfuse_voucher::{Payment, Refusal, Verifier};
+use coinfuse_voucher::{MintId, Payment, Refusal, Verifier};
 use coinfuse_wire::{Decode, Encode, Msat, UnixTime};
 use std::sync::{Arc, RwLock};
 
@@ -14,6 +14,8 @@ pub(super) struct Cashier {
     ledger: Ledger,
     /// The most of one payment that is served before it is on disk.
     serve_ahead: Msat,
+    /// The mints whose vouchers are to be taken, whether their keysets are known yet or not.
+    mints: Vec<MintId>,
 }
 
 /// A payment that was judged; its good part is held and not yet written.
@@ -28,11 +30,17 @@ pub(super) struct Judged {
 }
 
 impl Cashier {
-    pub(super) fn new(verifier: Arc<RwLock<Verifier>>, ledger: Ledger, serve_ahead: Msat) -> Self {
+    pub(super) fn new(
+        verifier: Arc<RwLock<Verifier>>,
+        ledger: Ledger,
+        serve_ahead: Msat,
+        mints: Vec<MintId>,
+    ) -> Self {
         Self {
             verifier,
             ledger,
             serve_ahead,
+            mints,
         }
     }
 
@@ -86,10 +94,20 @@ impl Cashier {
                         bytes: voucher.to_bytes(),
                     });
                 }
+                // It may be of a mint that has not answered yet; a refusal would lock the coin.
+                Err(Refusal::UnknownKeyset) if !self.knows_all(&verifier) => {
+                    judged.refuse(place, Refusal::Unavailable);
+                }
                 Err(refusal) => judged.refuse(place, refusal),
             }
         }
         good
+    }
+
+    fn knows_all(&self, verifier: &Verifier) -> bool {
+        self.mints
+            .iter()
+            .all(|mint| verifier.keyring().accepts(mint))
     }
 
     fn hold(&self, account: AccountId, good: Vec<CollectedVoucher>, judged: &mut Judged) {

@@ -36,9 +36,9 @@ use accounts::Accounts;
 use cashier::Cashier;
 use coinfuse_circuit::{CircuitNumber, OnionSecret, Price, Quote};
 use coinfuse_delivery::Exit;
-use coinfuse_directory::Identity;
+use coinfuse_directory::{Identity, MintOffer};
 use coinfuse_voucher::Verifier;
-use coinfuse_wire::{RelayId, UnixTime};
+use coinfuse_wire::{RelayId, UnixTime, Writer};
 use core::time::Duration;
 use stalls::Stalls;
 use stats::Stats;
@@ -63,8 +63,8 @@ pub struct RelaySetup {
     pub price: Price,
     /// Judges vouchers; shared, so that keysets can be added while the relay runs.
     pub verifier: Arc<RwLock<Verifier>>,
-    /// The mints that are accepted, encoded as in the descriptor.
-    pub mints: Vec<u8>,
+    /// The mints that are accepted, as in the descriptor.
+    pub mints: Vec<MintOffer>,
     /// Accounts and spent vouchers.
     pub ledger: Ledger,
     /// Opens connections for streams, if this relay is an exit.
@@ -138,9 +138,18 @@ impl Relay {
             identity_seed: zeroize::Zeroizing::new(setup.identity_seed),
             onion: setup.onion,
             price: setup.price,
-            mints: setup.mints,
+            mints: encode_mints(&setup.mints),
             quote: Mutex::new(None),
-            cashier: Cashier::new(setup.verifier, ledger.clone(), limits.serve_ahead),
+            cashier: Cashier::new(
+                setup.verifier,
+                ledger.clone(),
+                limits.serve_ahead,
+                setup
+                    .mints
+                    .iter()
+                    .filter_map(crate::mints::mint_id)
+                    .collect(),
+            ),
             accounts: Accounts::new(ledger.clone()),
             ledger,
             exit: setup.exit,
@@ -269,4 +278,10 @@ async fn record_use(relay: Arc<Shared>) {
             () = relay.shutdown.cancelled() => return,
         }
     }
+}
+
+fn encode_mints(mints: &[MintOffer]) -> Vec<u8> {
+    let mut out = Writer::new();
+    mints.iter().for_each(|mint| out.value(mint));
+    out.into_bytes()
 }

@@ -122,6 +122,12 @@ impl Purse {
         .await
     }
 
+    /// Whether a mint is on the list that the purse was opened with. A purse may also hold coins of
+    /// one that was taken off it; they are kept, and not spent.
+    pub fn uses(&self, mint: &MintId) -> bool {
+        self.till.mints().any(|listed| listed == mint)
+    }
+
     /// What can be spent at a mint now; without vouchers and without what is in unfinished swaps.
     pub async fn balance(&self, mint: &MintId) -> Result<Msat, PurseError> {
         self.till.balance(mint).await

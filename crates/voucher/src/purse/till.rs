@@ -178,7 +178,7 @@ impl Till {
     pub(crate) async fn keyring(&self) -> Keyring {
         let mut keyring = Keyring::new();
         for (mint, wallet) in &self.wallets {
-            let keysets = wallet.wallet.keysets(KeysetLoadPolicy::default()).await;
+            let keysets = wallet.wallet.keysets(KeysetLoadPolicy::Refresh).await;
             for keyset in keysets.unwrap_or_default() {
                 if let Err(error) = keyring.add(mint, &keyset) {
                     tracing::warn!(%mint, %error, "a keyset is not accepted");

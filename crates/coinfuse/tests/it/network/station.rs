@@ -12,7 +12,7 @@ use coinfuse_directory::{
 };
 use coinfuse_testkit::{DelayedUdp, LinkConfig};
 use coinfuse_voucher::{Keyring, Policy, Verifier, VoucherKey};
-use coinfuse_wire::{Price, Rate, UnixTime, Writer};
+use coinfuse_wire::{Price, Rate, UnixTime};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock, mpsc as std_mpsc};
@@ -162,12 +162,11 @@ impl Station {
     /// How to set the relay up on its own thread.
     fn recipe(&self) -> impl FnOnce() -> RelaySetup + Send + 'static {
         let (seed, plan, path) = (self.seed.clone(), self.plan.clone(), self.ledger.clone());
-        let (listen, mut mints) = (self.listen, Writer::new());
+        let (listen, mints) = (self.listen, vec![self.offer.clone()]);
         let keyring = match plan.knows_the_mint {
             true => self.keyring.clone(),
             false => Keyring::new(),
         };
-        mints.value(&self.offer);
         move || RelaySetup {
             identity_seed: *seed.derive(Purpose::Identity),
             link_secret: seed.link_secret(),
@@ -179,7 +178,7 @@ impl Station {
                 keyring,
                 Policy::default(),
             ))),
-            mints: mints.into_bytes(),
+            mints,
             ledger: Ledger::open(&path, LedgerConfig::default()).unwrap(),
             exit: plan.exit.map(|make| make()),
             extend: ExtendPolicy::Anywhere,

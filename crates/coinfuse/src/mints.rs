@@ -1,0 +1,13 @@
+//! Mints, as descriptors name them and as a purse does.
+
+use coinfuse_directory::{MintOffer, MintUnit};
+use coinfuse_voucher::{MintId, Unit};
+
+/// The mint of an offer; none if its address names no mint.
+pub(crate) fn mint_id(offer: &MintOffer) -> Option<MintId> {
+    let unit = match offer.unit {
+        MintUnit::Msat => Unit::Msat,
+        MintUnit::Sat => Unit::Sat,
+    };
+    MintId::new(offer.url.as_str(), unit).ok()
+}
