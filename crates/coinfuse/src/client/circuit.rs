@@ -339,7 +339,7 @@ impl Control {
             return Ok(());
         };
         if let Some(account) = self.accounts.get(hop.get()) {
-            self.payer.avoid(account, self.cell.clock().now());
+            self.payer.avoid(account, reason, self.cell.clock().now());
         }
         Err(ClientError::PaymentRefused { hop, reason })
     }

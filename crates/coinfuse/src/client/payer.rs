@@ -5,7 +5,7 @@ use crate::mints::mint_id;
 use coinfuse_circuit::{AccountToken, Offer, PayResult, RefusedItem};
 use coinfuse_directory::Descriptor;
 use coinfuse_voucher::{
-    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, VoucherId, VoucherPublicKey,
+    Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Remedy, VoucherId, VoucherPublicKey,
 };
 use coinfuse_wire::{Encode, Instant, Msat, RelayId, UnixTime};
 use core::time::Duration;
@@ -23,6 +23,8 @@ const ACROSS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a relay that refused a voucher is left alone.
 const AVOID_FOR: Duration = Duration::from_secs(600);
+/// The same for one that asked to be shown the voucher again.
+const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// Vouchers on their way to a hop.
 #[derive(Debug)]
@@ -56,8 +58,8 @@ struct State {
     in_use: HashSet<AccountToken>,
     /// What is left on accounts that were used before.
     left: HashMap<AccountToken, Msat>,
-    /// Relays that refused a voucher, and when.
-    refused_by: HashMap<RelayId, Instant>,
+    /// Relays that refused a voucher, when, and how long they are left alone.
+    refused_by: HashMap<RelayId, (Instant, Duration)>,
 }
 
 impl Payer {
@@ -146,15 +148,21 @@ impl Payer {
     }
 
     /// Leaves a relay alone for a while: it refused a voucher.
-    pub(super) fn avoid(&self, account: &HopAccount, now: Instant) {
-        self.lock().refused_by.insert(account.relay, now);
+    pub(super) fn avoid(&self, account: &HopAccount, reason: Refusal, now: Instant) {
+        let pause = match reason.remedy() {
+            Remedy::Retry => COME_AGAIN,
+            Remedy::Refund | Remedy::Drop => AVOID_FOR,
+        };
+        let mut state = self.lock();
+        state.refused_by.insert(account.relay, (now, pause));
     }
 
     /// The relays that are left alone now.
     pub(super) fn avoided(&self, now: Instant) -> Vec<RelayId> {
         let mut state = self.lock();
-        let recent = |since: &Instant| now.saturating_since(*since) < AVOID_FOR;
-        state.refused_by.retain(|_, since| recent(since));
+        state
+            .refused_by
+            .retain(|_, (since, pause)| now.saturating_since(*since) < *pause);
         state.refused_by.keys().copied().collect()
     }
 
@@ -175,12 +183,7 @@ impl Payer {
                 orders.push(self.order(account, *amount).await?);
             }
         }
-        self.spend(orders.iter().map(|order| order.amount).sum())?;
-        let bought = match orders.is_empty() {
-            true => Vec::new(),
-            false => self.purse.buy(unix, &orders).await?,
-        };
-        for voucher in bought {
+        for voucher in self.purchase(unix, &orders).await? {
             let place = wants.iter().position(|(account, _)| account.owns(&voucher));
             if let Some(purchase) = place.and_then(|place| purchases.get_mut(place)) {
                 purchase.vouchers.push(voucher);
@@ -197,9 +200,24 @@ impl Payer {
         amount: Msat,
     ) -> Result<Purchase, ClientError> {
         let order = self.order(account, amount).await?;
-        self.spend(order.amount)?;
-        let vouchers = self.purse.buy(unix, &[order]).await?;
+        let vouchers = self.purchase(unix, &[order]).await?;
         Ok(Purchase { vouchers })
+    }
+
+    /// Buys within the cap.
+    async fn purchase(&self, unix: UnixTime, orders: &[Order]) -> Result<Vec<Bought>, ClientError> {
+        let Some(first) = orders.first() else {
+            return Ok(Vec::new());
+        };
+        let cost = orders.iter().map(|order| order.amount).sum();
+        self.spend(cost)?;
+        let bought = self.purse.buy(unix, orders).await;
+        // Of several mints, one may have done its part.
+        let one_mint = orders.iter().all(|order| order.mint == first.mint);
+        if bought.as_ref().is_err_and(nothing_was_spent) && one_mint {
+            self.unspend(cost);
+        }
+        Ok(bought?)
     }
 
     async fn unsettled(&self, account: &HopAccount) -> Vec<Bought> {
@@ -271,6 +289,12 @@ impl Payer {
         Ok(())
     }
 
+    fn unspend(&self, amount: Msat) {
+        let mut state = self.lock();
+        state.budget = state.budget.saturating_add(amount);
+        state.spent = state.spent.saturating_sub(amount);
+    }
+
     /// Keeps the purse's book on a payment that was answered.
     pub(super) async fn settle(&self, purchase: Purchase, result: &PayResult) {
         let credited = self.note_refusals(&purchase, result).await;
@@ -303,6 +327,18 @@ impl Payer {
         }
         others
     }
+}
+
+/// Whether a purchase that failed is known to have cost nothing. What is in doubt counts.
+fn nothing_was_spent(error: &PurseError) -> bool {
+    matches!(
+        error,
+        PurseError::Store(_)
+            | PurseError::UnknownMint(_)
+            | PurseError::TooLittle { .. }
+            | PurseError::Amount(_)
+            | PurseError::Refused { .. }
+    )
 }
 
 /// Why vouchers were refused, in the order of the result. A reason that is unknown here may pass.

@@ -111,7 +111,7 @@ async fn a_client_that_restarts_finds_its_credit() {
     let had: Msat = left(&town.client).into_iter().sum();
     town.client.shutdown().await;
     until("the relays' notice", || {
-        town.relays.iter().all(|relay| relay.circuits() == 0)
+        town.relays.iter().all(|relay| relay.open_circuits() == 0)
     })
     .await;
 

@@ -45,7 +45,10 @@ async fn what_one_user_leaves_on_an_account_is_not_used_by_another() {
 
     echo(&town.client, target.addr(), alice).await.unwrap();
     town.client.close_circuits(alice);
-    until("the end of the circuit", || town.relays[0].circuits() == 0).await;
+    until("the end of the circuit", || {
+        town.relays[0].open_circuits() == 0
+    })
+    .await;
     assert_eq!(town.client.spent(), first);
 
     echo(&town.client, target.addr(), bob).await.unwrap();

@@ -122,7 +122,7 @@ async fn a_payment_that_went_with_a_refused_circuit_pays_for_the_next_one() {
     echo(&town.client, target.addr(), b).await.unwrap_err();
     let spent = town.client.spent();
     town.client.close_circuits(a);
-    super::traffic::until("room", || town.exit().circuits() == 0).await;
+    super::traffic::until("room", || town.exit().open_circuits() == 0).await;
     echo(&town.client, target.addr(), b).await.unwrap();
     assert_eq!(town.client.spent(), spent);
 }
@@ -131,7 +131,7 @@ async fn a_payment_that_went_with_a_refused_circuit_pays_for_the_next_one() {
 async fn a_client_spends_no_more_than_its_cap() {
     let target = Peer::echo().unwrap();
     let mut plan = Plan::hops(1);
-    plan.client.spending_cap = coinfuse_wire::Msat::new(4000);
+    plan.client.spending_cap = coinfuse_wire::Msat::new(6000);
     let town = plan.build().await;
     echo(&town.client, target.addr(), isolation("a"))
         .await

@@ -58,7 +58,7 @@ async fn agree_over(hops: usize) {
     town.client.close_circuits(isolation("a"));
     town.client.close_circuits(isolation("b"));
     for relay in &town.relays {
-        super::traffic::until("the end of the circuits", || relay.circuits() == 0).await;
+        super::traffic::until("the end of the circuits", || relay.open_circuits() == 0).await;
     }
     let record = PRICE.charge(ByteCount::new(MAX_CIPHERTEXT as u64));
     let most = ours.get() + 2 * hops as u64 * record.get();

@@ -122,7 +122,7 @@ async fn a_dead_relay_delays_no_circuit_but_those_that_are_extended_to_it() {
     let client = town.client.clone();
     let target = echoing.addr();
     let lost = tokio::spawn(async move { echo(&client, target, isolation("lost")).await });
-    until("the first hop", || town.relays[1].circuits() == 1).await;
+    until("the first hop", || town.relays[1].open_circuits() == 1).await;
 
     town.choose_among(&[0, 1]);
     for name in ["a", "b", "c"] {

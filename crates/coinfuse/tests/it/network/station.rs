@@ -37,8 +37,8 @@ pub(crate) struct RelayPlan {
     pub(crate) links: LinkLimits,
     /// The path to it.
     pub(crate) path: Option<LinkConfig>,
-    /// False for a relay that publishes the mint and has never heard of its keys.
-    pub(crate) knows_the_mint: bool,
+    /// False for a relay that publishes the mint and does not accept it.
+    pub(crate) accepts_the_mint: bool,
 }
 
 impl Default for RelayPlan {
@@ -50,7 +50,7 @@ impl Default for RelayPlan {
             limits: RelayLimits::default(),
             links: LinkLimits::default(),
             path: None,
-            knows_the_mint: true,
+            accepts_the_mint: true,
         }
     }
 }
@@ -162,10 +162,10 @@ impl Station {
     /// How to set the relay up on its own thread.
     fn recipe(&self) -> impl FnOnce() -> RelaySetup + Send + 'static {
         let (seed, plan, path) = (self.seed.clone(), self.plan.clone(), self.ledger.clone());
-        let (listen, mints) = (self.listen, vec![self.offer.clone()]);
-        let keyring = match plan.knows_the_mint {
-            true => self.keyring.clone(),
-            false => Keyring::new(),
+        let listen = self.listen;
+        let (mints, keyring) = match plan.accepts_the_mint {
+            true => (vec![self.offer.clone()], self.keyring.clone()),
+            false => (vec![], Keyring::new()),
         };
         move || RelaySetup {
             identity_seed: *seed.derive(Purpose::Identity),
@@ -196,7 +196,7 @@ impl Station {
     }
 
     /// Circuits that are open at it.
-    pub(crate) fn circuits(&self) -> u64 {
+    pub(crate) fn open_circuits(&self) -> u64 {
         self.relay().stats().open_circuits
     }
 

@@ -43,7 +43,10 @@ impl Plan {
     }
 }
 
-/// A first payment is for 1 MiB up and 2 MiB down, a top-up for about 2 MiB.
+/// What a first payment to a hop is with [`small_top_ups`]: 1 MiB up and 3 MiB down.
+pub(crate) const FIRST: Msat = Msat::new(4096);
+
+/// A top-up is for about 2 MiB.
 pub(crate) fn small_top_ups() -> TopUpPolicy {
     let mut policy = TopUpPolicy::default();
     policy.low_water = ByteCount::from_mib(1);

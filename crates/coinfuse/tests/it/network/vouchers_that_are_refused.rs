@@ -143,7 +143,7 @@ async fn bytes_that_are_no_payment_are_refused_and_the_circuit_goes_on() {
 async fn a_relay_that_takes_no_payment_is_left_before_it_costs_much() {
     let target = Peer::echo().unwrap();
     let mut plan = Plan::hops(1);
-    plan.relays[0].knows_the_mint = false;
+    plan.relays[0].accepts_the_mint = false;
     let town = plan.build().await;
     let error = soon(
         "an error",
@@ -174,7 +174,7 @@ async fn a_relay_that_takes_no_payment_is_replaced_by_one_that_does() {
     let web = WebServer::start().unwrap();
     let mut plan = Plan::hops(2);
     let mut deaf = super::station::RelayPlan::exit();
-    deaf.knows_the_mint = false;
+    deaf.accepts_the_mint = false;
     plan.relays.push(deaf);
     let town = plan.build().await;
     for name in ["a", "b", "c", "d"] {
@@ -194,5 +194,8 @@ async fn until_locked(town: &Town, amount: Msat) {
     })
     .await;
     assert_eq!(town.purse.locked().await, amount);
-    until("the end of the circuit", || town.exit().circuits() == 0).await;
+    until("the end of the circuit", || {
+        town.exit().open_circuits() == 0
+    })
+    .await;
 }
