@@ -48,13 +48,13 @@ mod policy;
 mod text;
 
 pub use address::AddressClass;
+pub use coinfuse_wire::Price;
 pub use descriptor::{
     BuildError, Descriptor, DescriptorBody, DescriptorError, LinkKey, MintOffer, MintUnit, MintUrl,
-    MintUrlError, OnionKey, OperatorTag, OperatorTagError, RelayKeys, Suite,
-    UnverifiedDescriptor, VoucherKey,
+    MintUrlError, OnionKey, OperatorTag, OperatorTagError, RelayKeys, Suite, UnverifiedDescriptor,
+    VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
-pub use coinfuse_wire::Price;
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};
 pub use path::{ExitNeed, Path, PathConstraints, SelectError, Shortage, select_path};
 pub use policy::{

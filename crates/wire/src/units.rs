@@ -201,7 +201,10 @@ pub struct Price {
 
 impl Price {
     /// Free of charge.
-    pub const FREE: Self = Self { up: Rate::FREE, down: Rate::FREE };
+    pub const FREE: Self = Self {
+        up: Rate::FREE,
+        down: Rate::FREE,
+    };
 
     /// What `up` and `down` bytes cost together.
     pub fn charge(&self, up: ByteCount, down: ByteCount) -> Msat {

@@ -1,6 +1,7 @@
 //! TLS 1.3 with a pinned key in place of a web PKI.
 
 use super::{LinkKey, LinkSecret};
+use crate::hardware::has_aes;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -73,32 +74,19 @@ pub(super) fn server_config(secret: &LinkSecret) -> Result<QuicServerConfig, Tls
 /// ring, with the fastest suite of this machine first: the dialling side's order counts.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
-    let fastest = |suite: CipherSuite| match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => 0,
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => 1,
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 if has_aes() => 2,
-        // Without AES hardware ChaCha20 is several times faster than either.
-        _ => -1,
+    let place = |suite: CipherSuite| match suite {
+        // Without AES hardware it is several times faster than the others.
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 if !has_aes() => 0,
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => 1,
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => 2,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => 3,
+        // Those of older versions, which are not used.
+        _ => 4,
     };
     provider
         .cipher_suites
-        .sort_by_key(|suite| fastest(suite.suite()));
+        .sort_by_key(|suite| place(suite.suite()));
     Arc::new(provider)
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_aes() -> bool {
-    std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has_aes() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn has_aes() -> bool {
-    false
 }
 
 /// Accepts the holder of one key.
