@@ -65,7 +65,8 @@ fn records<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Vec<u8>>> {
     for mut chunk in chunks {
         while !chunk.is_empty() {
             assembler.feed(&mut chunk);
-            if let Some(record) = assembler.take().ok()? {
+            // Until there is none: a length that follows a record is judged too.
+            while let Some(record) = assembler.take().ok()? {
                 assert!(record.ciphertext_len() <= MAX_CIPHERTEXT);
                 records.push(record.into_wire().to_vec());
             }

@@ -145,7 +145,7 @@ async fn mint_or_wait(
     quote: MintQuote,
     timeout: Duration,
 ) -> Result<Proofs, cdk::Error> {
-    for pause in [0, 5, 10, 20, 40, 80] {
+    for pause in [0, 5, 10, 20, 40, 80, 160, 320] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let known = wallet.check_mint_quote_status(&quote.id).await?;
         if known.amount_mintable() > cashu::Amount::ZERO {
