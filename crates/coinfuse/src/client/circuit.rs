@@ -359,6 +359,7 @@ impl Control {
                 Err(error) => {
                     tracing::warn!(%error, %hop, "a hop could not be paid; trying again");
                     sleep(DECLINE_FOR).await;
+                    payer.recover(&error).await;
                     cell.decline(hop, direction);
                 }
             }

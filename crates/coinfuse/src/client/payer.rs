@@ -39,6 +39,8 @@ pub(super) struct HopAccount {
     voucher_key: VoucherPublicKey,
     mints: Vec<(MintId, bool)>,
     pub(super) token: AccountToken,
+    /// Held while something is bought for this account.
+    buying: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Pays for the circuits of one client.
@@ -56,6 +58,8 @@ struct State {
     budget: Msat,
     spent: Msat,
     in_use: HashSet<AccountToken>,
+    /// Vouchers that were presented and not answered yet.
+    presented: HashSet<VoucherId>,
     /// What is left on accounts that were used before.
     left: HashMap<AccountToken, Msat>,
     /// Relays that refused a voucher, when, and how long they are left alone.
@@ -71,6 +75,7 @@ impl Payer {
                 budget,
                 spent: Msat::ZERO,
                 in_use: HashSet::new(),
+                presented: HashSet::new(),
                 left: HashMap::new(),
                 refused_by: HashMap::new(),
             }),
@@ -115,6 +120,7 @@ impl Payer {
             voucher_key,
             mints,
             token,
+            buying: Arc::default(),
         })
     }
 
@@ -189,19 +195,50 @@ impl Payer {
                 purchase.vouchers.push(voucher);
             }
         }
+        purchases
+            .iter()
+            .for_each(|purchase| self.note_presented(purchase));
         Ok(purchases)
     }
 
-    /// Buys more for a hop of a circuit that is open.
+    /// Buys more for a hop of a circuit that is open; or takes what was bought before and never
+    /// presented, because the mint was silent for a while.
     pub(super) async fn top_up(
         &self,
         unix: UnixTime,
         account: &HopAccount,
         amount: Msat,
     ) -> Result<Purchase, ClientError> {
-        let order = self.order(account, amount).await?;
-        let vouchers = self.purchase(unix, &[order]).await?;
-        Ok(Purchase { vouchers })
+        let _one_at_a_time = account.buying.lock().await;
+        let mut vouchers = self.unsettled(account).await;
+        {
+            let state = self.lock();
+            vouchers.retain(|voucher| !state.presented.contains(&voucher.id));
+        }
+        if vouchers.is_empty() {
+            let order = self.order(account, amount).await?;
+            vouchers = self.purchase(unix, &[order]).await?;
+        }
+        let purchase = Purchase { vouchers };
+        self.note_presented(&purchase);
+        Ok(purchase)
+    }
+
+    /// After a purchase failed: what a silent mint left unfinished is gone on with, so that the
+    /// next attempt finds it instead of buying anew.
+    pub(super) async fn recover(&self, error: &ClientError) {
+        let unfinished = match error {
+            ClientError::Purse(error) => matches!(**error, PurseError::Unfinished { .. }),
+            _ => false,
+        };
+        if unfinished && let Err(error) = self.purse.recover().await {
+            tracing::debug!(%error, "the purse is not in order yet");
+        }
+    }
+
+    fn note_presented(&self, purchase: &Purchase) {
+        let ids = purchase.vouchers.iter().map(|voucher| voucher.id);
+        self.lock().presented.extend(ids);
     }
 
     /// Buys within the cap.
@@ -298,6 +335,12 @@ impl Payer {
     /// Keeps the purse's book on a payment that was answered.
     pub(super) async fn settle(&self, purchase: Purchase, result: &PayResult) {
         let credited = self.note_refusals(&purchase, result).await;
+        {
+            let mut state = self.lock();
+            for voucher in &purchase.vouchers {
+                state.presented.remove(&voucher.id);
+            }
+        }
         if let Err(error) = self.purse.credited(&credited).await {
             tracing::error!(%error, "an acknowledgement could not be written down");
         }
