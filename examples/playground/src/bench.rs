@@ -3,7 +3,7 @@
 //! CPU time is the process's own, user and system, over all threads. The machine's noise shows in the
 //! spread: each figure is taken several times and printed as minimum, median and maximum.
 
-use crate::download::{get, now, read_body};
+use crate::download::{ask, get, now, read_body};
 use crate::town::Town;
 use anyhow::{Context, Result};
 use coinfuse::connect::Isolation;
@@ -30,6 +30,7 @@ pub(crate) struct Figures {
     bulk: Vec<Bulk>,
     first_byte_ms: Spread,
     fresh_circuit_ms: Spread,
+    fresh_circuit_and_first_byte_ms: Spread,
     parallel_64_x_4_mib_mb_per_s: Spread,
     memory_per_circuit_kib: Option<f64>,
 }
@@ -82,10 +83,13 @@ pub(crate) async fn run(json: bool) -> Result<()> {
         }
     }
     let town = Town::start(3).await?;
+    let first_byte_ms = first_bytes(&town).await?;
+    let (fresh_circuit_ms, fresh_circuit_and_first_byte_ms) = fresh_circuits(&town).await?;
     let figures = Figures {
         bulk,
-        first_byte_ms: first_bytes(&town).await?,
-        fresh_circuit_ms: fresh_circuits(&town).await?,
+        first_byte_ms,
+        fresh_circuit_ms,
+        fresh_circuit_and_first_byte_ms,
         parallel_64_x_4_mib_mb_per_s: parallel(&town).await?,
         memory_per_circuit_kib: memory(&town).await?,
     };
@@ -101,6 +105,10 @@ pub(crate) async fn run(json: bool) -> Result<()> {
     println!(
         "3 hops, fresh circuit {} ms (chosen, bought, paid, built)",
         show(&figures.fresh_circuit_ms)
+    );
+    println!(
+        "  and its first byte  {} ms",
+        show(&figures.fresh_circuit_and_first_byte_ms)
     );
     println!(
         "3 hops, 64 x 4 MiB    {} MB/s",
@@ -161,18 +169,23 @@ async fn first_bytes(town: &Town) -> Result<Spread> {
     Ok(Spread::of(times))
 }
 
-/// A circuit from nothing: relays chosen, vouchers bought at the mint, sessions made and paid.
-async fn fresh_circuits(town: &Town) -> Result<Spread> {
+/// A circuit from nothing: relays chosen, vouchers bought at the mint, sessions made and paid; then
+/// the same with the first byte of an answer through it.
+async fn fresh_circuits(town: &Town) -> Result<(Spread, Spread)> {
     let target: Target = town.web.addr().to_string().parse()?;
-    let mut times = Vec::new();
+    let (mut built, mut answered) = (Vec::new(), Vec::new());
     for index in 0..CIRCUITS {
         let isolation = Isolation::from_credentials(b"fresh", &index.to_be_bytes());
         let begun = now();
         town.client.prepare(&target, isolation).await?;
-        times.push(millis(begun.elapsed()));
+        built.push(millis(begun.elapsed()));
+        let mut stream = town.client.connect_isolated(&target, isolation).await?;
+        ask(&mut stream, town.web.addr(), 64).await?;
+        stream.fill_buf().await?;
+        answered.push(millis(begun.elapsed()));
         town.client.close_circuits(isolation);
     }
-    Ok(Spread::of(times))
+    Ok((Spread::of(built), Spread::of(answered)))
 }
 
 async fn parallel(town: &Town) -> Result<Spread> {

@@ -67,10 +67,15 @@ pub(crate) async fn get(town: &Town, size: u64) -> Result<Stream> {
 /// The same, for a task of its own.
 pub(crate) async fn get_from(client: &Client, address: SocketAddr, size: u64) -> Result<Stream> {
     let mut stream = client.connect(&address.to_string()).await?;
+    ask(&mut stream, address, size).await?;
+    Ok(stream)
+}
+
+/// Sends the request on a stream.
+pub(crate) async fn ask(stream: &mut Stream, address: SocketAddr, size: u64) -> Result<()> {
     let request =
         format!("GET /bytes/{size} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    Ok(stream)
+    Ok(stream.write_all(request.as_bytes()).await?)
 }
 
 /// Reads past the header, then the body.
