@@ -259,6 +259,7 @@ impl Control {
         }
         over.cancel();
         self.release_accounts();
+        self.payer.remember().await;
         self.say_farewell().await;
     }
 

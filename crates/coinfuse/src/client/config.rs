@@ -4,6 +4,7 @@ use crate::link::LinkLimits;
 use coinfuse_circuit::{Limits, Price, TopUpPolicy};
 use coinfuse_wire::{Msat, Rate};
 use core::time::Duration;
+use std::path::PathBuf;
 
 /// The knobs of a client.
 #[derive(Debug, Clone)]
@@ -13,6 +14,9 @@ pub struct ClientConfig {
     pub hops: usize,
     /// The most that is spent on vouchers while this client runs; the hard cap. Default: no cap.
     pub spending_cap: Msat,
+    /// Where it is remembered what is left on accounts at relays, so that a restart does not pay
+    /// before that is used. Default: nowhere.
+    pub credit_file: Option<PathBuf>,
     /// The most that a hop may cost, per direction. Default 10,000 msat per MiB.
     pub max_price: Price,
     /// When and how much to pay.
@@ -36,6 +40,7 @@ impl Default for ClientConfig {
         Self {
             hops: 3,
             spending_cap: Msat::MAX,
+            credit_file: None,
             max_price: Price {
                 up: ceiling,
                 down: ceiling,

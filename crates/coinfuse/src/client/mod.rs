@@ -11,6 +11,7 @@ mod cell;
 mod circuit;
 mod circuits;
 mod config;
+mod credit_file;
 mod error;
 mod payer;
 mod report;
@@ -75,7 +76,12 @@ impl Client {
             .filter_map(|mint| mint.url().to_string().parse().ok())
             .collect();
         let inner = Arc::new(Inner {
-            payer: Arc::new(Payer::new(purse, seed, config.spending_cap)),
+            payer: Arc::new(Payer::new(
+                purse,
+                seed,
+                config.spending_cap,
+                config.credit_file.clone(),
+            )),
             config,
             directory: RwLock::new(directory),
             mint_urls,

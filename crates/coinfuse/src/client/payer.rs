@@ -1,8 +1,8 @@
 //! Paying hops: which mint, which account, within which cap.
 
-use super::ClientError;
+use super::{ClientError, credit_file};
 use crate::mints::mint_id;
-use coinfuse_circuit::{AccountToken, Offer, PayResult, RefusedItem};
+use coinfuse_circuit::{AccountId, AccountToken, Offer, PayResult, RefusedItem};
 use coinfuse_directory::Descriptor;
 use coinfuse_voucher::{
     Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Remedy, VoucherId, VoucherPublicKey,
@@ -11,6 +11,7 @@ use coinfuse_wire::{Encode, Instant, Msat, RelayId, UnixTime};
 use core::time::Duration;
 use ring::hmac;
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::connect::Isolation;
@@ -51,6 +52,8 @@ pub(super) struct Payer {
     state: Mutex<State>,
     /// One move between mints at a time.
     moving: tokio::sync::Mutex<()>,
+    /// Where what is left on accounts is remembered; held while it is written.
+    credit_file: Mutex<Option<PathBuf>>,
 }
 
 struct State {
@@ -61,13 +64,19 @@ struct State {
     /// Vouchers that were presented and not answered yet.
     presented: HashSet<VoucherId>,
     /// What is left on accounts that were used before.
-    left: HashMap<AccountToken, Msat>,
+    left: HashMap<AccountId, Msat>,
     /// Relays that refused a voucher, when, and how long they are left alone.
     refused_by: HashMap<RelayId, (Instant, Duration)>,
 }
 
 impl Payer {
-    pub(super) fn new(purse: Purse, seed: &[u8; 32], budget: Msat) -> Self {
+    pub(super) fn new(
+        purse: Purse,
+        seed: &[u8; 32],
+        budget: Msat,
+        credit_file: Option<PathBuf>,
+    ) -> Self {
+        let left = credit_file.as_deref().map(credit_file::load);
         Self {
             purse,
             accounts_key: hmac::Key::new(hmac::HMAC_SHA256, seed),
@@ -76,10 +85,11 @@ impl Payer {
                 spent: Msat::ZERO,
                 in_use: HashSet::new(),
                 presented: HashSet::new(),
-                left: HashMap::new(),
+                left: left.unwrap_or_default(),
                 refused_by: HashMap::new(),
             }),
             moving: tokio::sync::Mutex::default(),
+            credit_file: Mutex::new(credit_file),
         }
     }
 
@@ -140,7 +150,22 @@ impl Payer {
         let mut state = self.lock();
         state.in_use.remove(&account.token);
         if let Some(left) = left {
-            state.left.insert(account.token, left);
+            state.left.insert(account.token.id(), left);
+        }
+    }
+
+    /// Writes down what is left on accounts, off the threads that move data.
+    pub(super) async fn remember(self: &Arc<Self>) {
+        let payer = Arc::clone(self);
+        let written = tokio::task::spawn_blocking(move || {
+            let file = payer.credit_file.lock();
+            let file = file.unwrap_or_else(PoisonError::into_inner);
+            let left = payer.lock().left.clone();
+            file.as_deref()
+                .map_or(Ok(()), |path| credit_file::save(path, &left))
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "what is left on accounts could not be written down");
         }
     }
 
@@ -148,7 +173,7 @@ impl Payer {
     pub(super) fn left(&self, account: &HopAccount) -> Msat {
         self.lock()
             .left
-            .get(&account.token)
+            .get(&account.token.id())
             .copied()
             .unwrap_or(Msat::ZERO)
     }

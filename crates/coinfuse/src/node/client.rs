@@ -131,6 +131,7 @@ fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
         },
         top_up,
         links: config.link.limits(),
+        credit_file: Some(config.data_dir.join("credit")),
         ..client::ClientConfig::default()
     }
 }

@@ -106,7 +106,10 @@ async fn a_relay_that_is_killed_still_has_the_credit() {
 #[tokio::test]
 async fn a_client_that_restarts_finds_its_credit() {
     let web = WebServer::start().unwrap();
-    let mut town = plan(3).build().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(3);
+    plan.client.credit_file = Some(folder.path().join("credit"));
+    let mut town = plan.build().await;
     use_it(&town, &web).await;
     let had: Msat = left(&town.client).into_iter().sum();
     town.client.shutdown().await;
@@ -115,6 +118,7 @@ async fn a_client_that_restarts_finds_its_credit() {
     })
     .await;
 
+    until("the memory of it", || folder.path().join("credit").exists()).await;
     town.client = Client::start(
         town.config.clone(),
         directory(&town.relays),
@@ -127,4 +131,9 @@ async fn a_client_that_restarts_finds_its_credit() {
     let report = town.client.circuits();
     let paid: Msat = report[0].hops.iter().map(|hop| hop.paid).sum();
     assert_same(paid, had.saturating_add(town.client.spent()));
+    assert_eq!(
+        town.client.spent(),
+        Msat::ZERO,
+        "it paid before it used what it had"
+    );
 }
