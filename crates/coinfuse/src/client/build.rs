@@ -109,7 +109,7 @@ impl Inner {
         };
         control.until_ready().await?;
         let unless_opened = cell.over.clone().drop_guard();
-        tokio::spawn(control.run());
+        self.controls.spawn(control.run());
         let data = open_data_lane(&link, number).await?;
         let built_in = self.clock.now().saturating_since(begun);
         let open = OpenCircuit::start(Parts {

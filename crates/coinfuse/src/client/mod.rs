@@ -31,10 +31,15 @@ use coinfuse_delivery::Target;
 use coinfuse_directory::{Directory, MintUrl};
 use coinfuse_voucher::Purse;
 use coinfuse_wire::Msat;
+use core::time::Duration;
 use payer::Payer;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long the circuits may take to end when the client does.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A client of the network. A cheap handle: clones are the same client.
 #[derive(Clone)]
@@ -52,6 +57,8 @@ struct Inner {
     circuits: Circuits,
     next_number: AtomicU32,
     clock: Clock,
+    /// The circuits' control tasks.
+    controls: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -90,6 +97,7 @@ impl Client {
             circuits: Circuits::default(),
             next_number: AtomicU32::new(0),
             clock: Clock::start(),
+            controls: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         });
         tokio::spawn(circuits::tend(Arc::downgrade(&inner)));
@@ -170,8 +178,9 @@ impl Client {
     pub async fn shutdown(&self) {
         self.inner.shutdown.cancel();
         self.inner.circuits.close_all();
-        // The circuits' last words are already written when the tasks have had a turn.
-        tokio::time::sleep(core::time::Duration::from_millis(50)).await;
+        // Their last words, and what is left on their accounts.
+        self.inner.controls.close();
+        let _some_are_deaf = tokio::time::timeout(FAREWELL, self.inner.controls.wait()).await;
         self.inner.endpoint.close(CloseReason::Shutdown).await;
     }
 }
