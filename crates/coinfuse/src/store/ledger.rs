@@ -1,11 +1,12 @@
 //! The handle that the relay's tasks hold.
 
+use super::channel::{ChannelRecord, ChannelWrite, StageKind, StoredChannel};
 use super::hold::{Front, Reservation, Shared};
 use super::queue::{Command, Queue, Reply};
 use super::types::{
-    AccountKey, Balance, CollectedVoucher, Credit, LedgerError, Totals, VoucherKey,
+    AccountKey, Balance, ChannelKey, CollectedVoucher, Credit, LedgerError, Totals, VoucherKey,
 };
-use super::{tables, worker};
+use super::{channel_tables, tables, worker};
 use coinfuse_wire::{Msat, UnixTime};
 use redb::{Builder, Database};
 use std::fs::{File, OpenOptions};
@@ -129,6 +130,72 @@ impl Ledger {
         vouchers: Vec<CollectedVoucher>,
     ) -> Result<Credit, LedgerError> {
         self.reserve(account, vouchers)?.commit().await
+    }
+
+    /// Stores one transition of a channel and credits its account with what the channel has paid
+    /// more than before, in one transaction; resolves with the account when that is on disk.
+    ///
+    /// Once it was polled it is carried out even if the caller goes away. Writing the same again
+    /// changes nothing. The ledger does not judge rows: whoever drives the channel's machine writes
+    /// its transitions one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::OtherAccount`] or [`LedgerError::ChannelSettled`]: nothing was written.
+    /// [`LedgerError::Closed`] or [`LedgerError::Storage`]: nothing was acknowledged, and it is
+    /// unknown until a restart whether it was written; write the same again then.
+    pub async fn write_channel(&self, write: ChannelWrite) -> Result<Balance, LedgerError> {
+        self.ask(|reply| Command::Channel { write, reply }).await?
+    }
+
+    /// A channel as committed, or `None` for one that the ledger does not know or has forgotten.
+    ///
+    /// Reads the file (normally its cached pages) and does not wait for the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Closed`] or [`LedgerError::Storage`].
+    pub fn channel(&self, channel: &ChannelKey) -> Result<Option<StoredChannel>, LedgerError> {
+        self.read(|db| channel_tables::channel(db, channel))
+    }
+
+    /// Up to `limit` channels of one stage as committed, those that expire first at the front:
+    /// those that expire before `before`, or all. For the page after that give the last one of
+    /// this page as `after`; it may have changed or gone meanwhile.
+    ///
+    /// Reads the file and costs as much as what it returns, however many channels there are.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Closed`] or [`LedgerError::Storage`].
+    pub fn channels(
+        &self,
+        stage: StageKind,
+        before: Option<UnixTime>,
+        after: Option<&ChannelRecord>,
+        limit: usize,
+    ) -> Result<Vec<ChannelRecord>, LedgerError> {
+        self.read(|db| channel_tables::channels(db, stage, before, after, limit))
+    }
+
+    /// Forgets up to `limit` settled channels that expired before `before`, and says how many.
+    /// Safe only when such channels are refused for their expiry: an update of one that is
+    /// forgotten would be credited anew.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Closed`] or [`LedgerError::Storage`].
+    pub async fn forget_channels(
+        &self,
+        before: UnixTime,
+        limit: usize,
+    ) -> Result<usize, LedgerError> {
+        self.ask(|reply| Command::ForgetChannels {
+            before,
+            limit,
+            reply,
+        })
+        .await
     }
 
     /// The account as committed, with all use recorded so far; a new one is empty.

@@ -1,5 +1,5 @@
-//! The relay's ledger: what every account has been credited and charged, and which vouchers have
-//! been taken.
+//! The relay's ledger: what every account has been credited and charged, which vouchers have been
+//! taken, and how far every payment channel has come.
 //!
 //! One redb file, written by one thread of its own. Commands that wait are applied together in one
 //! transaction with one sync to disk and answered after it, so a busy relay pays for one sync per
@@ -25,9 +25,33 @@
 //! # }
 //! ```
 //!
-//! After `kill -9` or a power cut: every credit that was acknowledged is there, no voucher counts
-//! twice, and at most [`LedgerConfig::flush_after`] of recorded use is lost, in the client's favour.
+//! A channel pays by updates to what it has paid in all. [`Ledger::write_channel`] stores the row in
+//! which the channel's owner keeps its state and credits the account in the same transaction:
+//!
+//! ```no_run
+//! # use coinfuse::store::{AccountKey, ChannelKey, ChannelStage, ChannelWrite, Ledger};
+//! # use coinfuse_wire::{Msat, UnixTime};
+//! # async fn example(ledger: Ledger, channel_id: [u8; 32], account: AccountKey, row: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//! let write = ChannelWrite {
+//!     channel: ChannelKey::new(channel_id),
+//!     account,
+//!     part: 1,
+//!     bytes: row,
+//!     credited: Msat::new(150), // in all, so writing it twice credits it once
+//!     expiry: UnixTime::from_secs(1_900_000_000),
+//!     stage: ChannelStage::Open,
+//! };
+//! let balance = ledger.write_channel(write).await?; // durable: acknowledge now
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! After `kill -9` or a power cut: every credit that was acknowledged is there, no voucher and
+//! no update counts twice, and at most [`LedgerConfig::flush_after`] of recorded use is lost, in the
+//! client's favour.
 
+mod channel;
+mod channel_tables;
 mod hold;
 mod ledger;
 mod queue;
@@ -38,9 +62,12 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use channel::{
+    ChannelRecord, ChannelStage, ChannelTotals, ChannelWrite, Settlement, StageKind, StoredChannel,
+};
 pub use hold::Reservation;
 pub use ledger::{Ledger, LedgerConfig};
 pub use types::{
-    AccountKey, Balance, CollectedVoucher, Credit, LedgerError, Outcome, Outlook, Totals,
-    VoucherKey,
+    AccountKey, Balance, ChannelKey, CollectedVoucher, Credit, LedgerError, Outcome, Outlook,
+    Totals, VoucherKey,
 };

@@ -1,7 +1,8 @@
 //! The bounded queue between the relay's tasks and the storage thread.
 
+use super::channel::ChannelWrite;
 use super::hold::Reservation;
-use super::types::{AccountKey, Credit, LedgerError, VoucherKey};
+use super::types::{AccountKey, Balance, ChannelKey, Credit, LedgerError, VoucherKey};
 use coinfuse_wire::{Msat, UnixTime};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,15 @@ pub(super) enum Command {
         reservation: Reservation,
         reply: Reply<Credit>,
     },
+    Channel {
+        write: ChannelWrite,
+        reply: Reply<Result<Balance, LedgerError>>,
+    },
+    ForgetChannels {
+        before: UnixTime,
+        limit: usize,
+        reply: Reply<usize>,
+    },
     Redeemed {
         keys: Vec<VoucherKey>,
         reply: Reply<()>,
@@ -63,7 +73,16 @@ impl Command {
                 reply.send();
             }
             Self::Redeemed { reply, .. } | Self::Flush { reply } => reply.send(),
-            Self::Prune { reply, .. } => reply.send(),
+            Self::Channel { reply, .. } => reply.send(),
+            Self::Prune { reply, .. } | Self::ForgetChannels { reply, .. } => reply.send(),
+        }
+    }
+
+    /// The channel that it writes, if it does.
+    pub(super) fn channel(&self) -> Option<&ChannelKey> {
+        match self {
+            Self::Channel { write, .. } => Some(&write.channel),
+            _ => None,
         }
     }
 }

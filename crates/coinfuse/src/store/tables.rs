@@ -1,10 +1,13 @@
 //! The tables of the file and what is done to them inside one transaction.
 
+use super::channel::{ChannelTotals, ChannelWrite};
+use super::channel_tables::{Change, ChannelTables};
 use super::types::{
     AccountKey, Balance, CollectedVoucher, LedgerError, Outcome, Totals, VoucherKey,
 };
 use coinfuse_wire::{Msat, UnixTime};
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use std::collections::BTreeMap;
 
 /// Account to (credited, used), msat.
 const ACCOUNTS: TableDefinition<'_, &[u8; 32], (u64, u64)> = TableDefinition::new("accounts");
@@ -22,13 +25,19 @@ const CREDITED: &str = "credited";
 const USED: &str = "used";
 const REDEEMED: &str = "redeemed";
 const VOUCHERS: &str = "vouchers";
+const OPENED: &str = "channels opened";
+const UPDATES: &str = "channel updates";
+const CLOSED: &str = "channels closed";
+const PAID: &str = "channels paid";
+const SETTLED: &str = "channels settled";
+const FEES: &str = "channel fees";
 
 type Result<T> = core::result::Result<T, redb::Error>;
 
 /// Makes the tables of a new file, so that readers find them.
 pub(super) fn create(db: &Database) -> Result<()> {
     let txn = db.begin_write()?;
-    Tables::open(&txn)?;
+    Tables::open(&txn)?.finish()?;
     Ok(txn.commit()?)
 }
 
@@ -38,7 +47,10 @@ pub(super) struct Tables<'t> {
     spent: Table<'t, &'static [u8; 32], &'static [u8; 32]>,
     expiry: Table<'t, (u64, &'static [u8; 32]), ()>,
     collected: Table<'t, &'static [u8; 32], (u64, u64, &'static [u8])>,
+    channels: ChannelTables<'t>,
     totals: Table<'t, &'static str, u64>,
+    /// What this transaction adds to the totals: one write per name instead of one per command.
+    sums: BTreeMap<&'static str, u64>,
 }
 
 impl<'t> Tables<'t> {
@@ -48,8 +60,19 @@ impl<'t> Tables<'t> {
             spent: txn.open_table(SPENT)?,
             expiry: txn.open_table(EXPIRY)?,
             collected: txn.open_table(COLLECTED)?,
+            channels: ChannelTables::open(txn)?,
             totals: txn.open_table(TOTALS)?,
+            sums: BTreeMap::new(),
         })
+    }
+
+    /// Writes what was kept back. To be called before the transaction is committed.
+    pub(super) fn finish(mut self) -> Result<()> {
+        for (name, more) in self.sums {
+            let sum = self.totals.get(name)?.map_or(0, |row| row.value());
+            self.totals.insert(name, sum.saturating_add(more))?;
+        }
+        Ok(())
     }
 
     /// Takes one voucher for `account`, unless somebody has it.
@@ -75,17 +98,52 @@ impl<'t> Tables<'t> {
             voucher.bytes.as_slice(),
         );
         self.collected.insert(key, row)?;
-        self.add(VOUCHERS, 1)?;
+        self.add(VOUCHERS, 1);
         Ok(Outcome::Credited)
     }
 
-    /// Adds to an account's credit; a new account begins here.
+    /// Adds what vouchers are worth to an account's credit.
     pub(super) fn credit(&mut self, account: &AccountKey, value: Msat) -> Result<Balance> {
+        self.add(CREDITED, value.get());
+        self.raise_credit(account, value)
+    }
+
+    /// Applies a channel's transition and credits its account, or says why not.
+    pub(super) fn write_channel(
+        &mut self,
+        write: &ChannelWrite,
+    ) -> Result<core::result::Result<Balance, LedgerError>> {
+        match self.channels.write(write)? {
+            Ok(change) => {
+                self.count(&change);
+                self.raise_credit(&write.account, change.credit).map(Ok)
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    fn count(&mut self, change: &Change) {
+        self.add(OPENED, change.opened.into());
+        self.add(UPDATES, (!change.credit.is_zero()).into());
+        self.add(PAID, change.credit.get());
+        if let Some(settlement) = change.settled {
+            self.add(CLOSED, 1);
+            self.add(SETTLED, settlement.received.get());
+            self.add(FEES, settlement.fees.get());
+        }
+    }
+
+    /// Forgets up to `limit` settled channels that expired before `before`, oldest first.
+    pub(super) fn forget_channels(&mut self, before: UnixTime, limit: usize) -> Result<usize> {
+        self.channels.forget(before, limit)
+    }
+
+    /// Adds to an account's credit; a new account begins here.
+    fn raise_credit(&mut self, account: &AccountKey, value: Msat) -> Result<Balance> {
         let mut balance = self.balance(account)?;
         if !value.is_zero() {
             balance.credited = balance.credited.saturating_add(value);
             self.put(account, &balance)?;
-            self.add(CREDITED, value.get())?;
         }
         Ok(balance)
     }
@@ -99,7 +157,7 @@ impl<'t> Tables<'t> {
         {
             balance.used = used;
             self.put(account, &balance)?;
-            self.add(USED, more.get())?;
+            self.add(USED, more.get());
         }
         Ok(())
     }
@@ -110,10 +168,10 @@ impl<'t> Tables<'t> {
             .collected
             .remove(key.as_bytes())?
             .map(|row| row.value().0);
-        match value {
-            Some(value) => self.add(REDEEMED, value),
-            None => Ok(()),
+        if let Some(value) = value {
+            self.add(REDEEMED, value);
         }
+        Ok(())
     }
 
     /// Forgets up to `limit` spent vouchers whose lock ended before `before`, oldest first. One
@@ -142,14 +200,11 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn add(&mut self, name: &str, more: u64) -> Result<()> {
-        let sum = self
-            .totals
-            .get(name)?
-            .map_or(0, |row| row.value())
-            .saturating_add(more);
-        self.totals.insert(name, sum)?;
-        Ok(())
+    fn add(&mut self, name: &'static str, more: u64) {
+        if more > 0 {
+            let sum = self.sums.entry(name).or_default();
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 
@@ -227,6 +282,14 @@ pub(super) fn totals(db: &Database) -> core::result::Result<Totals, LedgerError>
             used: Msat::new(sum(USED)?),
             redeemed: Msat::new(sum(REDEEMED)?),
             vouchers: sum(VOUCHERS)?,
+            channels: ChannelTotals {
+                opened: sum(OPENED)?,
+                updates: sum(UPDATES)?,
+                closed: sum(CLOSED)?,
+                paid: Msat::new(sum(PAID)?),
+                settled: Msat::new(sum(SETTLED)?),
+                fees: Msat::new(sum(FEES)?),
+            },
         })
     };
     read().map_err(LedgerError::storage)

@@ -1,5 +1,6 @@
 //! The ledger by itself; `disk` is a disk in a variable, which can lose its power.
 
+mod channels;
 mod disk;
 mod model;
 

@@ -1,5 +1,6 @@
 //! What goes into the ledger and comes out of it.
 
+use super::channel::ChannelTotals;
 use coinfuse_wire::{Msat, UnixTime};
 use core::fmt;
 use std::sync::Arc;
@@ -40,6 +41,10 @@ key!(
 key!(
     /// Names a voucher in the spent set: 32 bytes that no other voucher has.
     VoucherKey
+);
+key!(
+    /// Names a payment channel: 32 bytes that no other channel has.
+    ChannelKey
 );
 
 /// A voucher that passed every check but the spent set, or that waits to be redeemed.
@@ -116,14 +121,16 @@ pub struct Credit {
 /// Sums over all accounts, since the ledger began. They answer what a relay has earned.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
-    /// Credited to accounts.
+    /// Credited to accounts for vouchers.
     pub credited: Msat,
-    /// Charged to accounts: what was earned.
+    /// Charged to accounts, however they were credited: what was earned.
     pub used: Msat,
-    /// Turned into plain money at a mint.
+    /// Vouchers that were turned into plain money at a mint.
     pub redeemed: Msat,
     /// How many vouchers were ever credited.
     pub vouchers: u64,
+    /// The same for channels.
+    pub channels: ChannelTotals,
 }
 
 /// Why the ledger did not do what it was asked.
@@ -136,6 +143,14 @@ pub enum LedgerError {
     /// The ledger was closed; a mistake in the calling code.
     #[error("the ledger is closed")]
     Closed,
+    /// The channel pays for another account; nothing was written. Its payer presents it with the
+    /// account that it was opened with.
+    #[error("the channel pays for another account")]
+    OtherAccount,
+    /// The channel was settled and can change no more; nothing was written. Its payer opens
+    /// another one.
+    #[error("the channel is settled")]
+    ChannelSettled,
     /// The disk failed or the file is damaged. The relay must stop taking payments; after the
     /// cause is removed and it is started again, everything acknowledged is there.
     #[error("the ledger's storage failed: {0}")]

@@ -47,16 +47,27 @@ fn write(db: &Database, batch: &mut Batch) -> Result<(), redb::Error> {
     for (account, used) in batch.uses.iter() {
         tables.raise_use(account, *used)?;
     }
+    // Channels in the order of their keys, as the pages of the file are; what has none stays in
+    // front in its own order. All of them are under way at once, so no caller can tell.
+    batch
+        .commands
+        .sort_by(|one, other| one.command.channel().cmp(&other.command.channel()));
     for entry in &mut batch.commands {
         apply(&mut tables, &mut entry.command)?;
     }
-    drop(tables);
+    tables.finish()?;
     Ok(txn.commit()?)
 }
 
 fn apply(tables: &mut Tables<'_>, command: &mut Command) -> Result<(), redb::Error> {
     match command {
         Command::Credit { reservation, reply } => reply.ready(credit(tables, reservation)?),
+        Command::Channel { write, reply } => reply.ready(tables.write_channel(write)?),
+        Command::ForgetChannels {
+            before,
+            limit,
+            reply,
+        } => reply.ready(tables.forget_channels(*before, *limit)?),
         Command::Redeemed { keys, reply } => {
             keys.iter().try_for_each(|key| tables.redeemed(key))?;
             reply.ready(());
