@@ -1,0 +1,181 @@
+//! The life of a channel, whoever implements its two sides.
+
+use crate::http::json;
+use crate::roles::{Receiver, Sender, Terms};
+use crate::world::World;
+
+/// Mint fees, in thousandths of a unit per coin: none, and one at which they round.
+pub(crate) const FEES: [u64; 2] = [0, 100];
+
+const HOUR: u64 = 3_600;
+
+/// The life of a channel that a test waits out: the mint's clock is the system's. Long enough for
+/// a slow machine to open it, because nobody can derive a funding of the past with `cdk-spilman`.
+const SHORT: u64 = 4;
+
+const TERMS: Terms = Terms {
+    coins: 5_000,
+    maximum_amount: 0,
+    lifetime: 2 * HOUR,
+};
+
+/// A registered channel between two parties at a mint.
+struct Pair<S, R> {
+    world: World,
+    sender: S,
+    receiver: R,
+}
+
+impl<S: Sender, R: Receiver> Pair<S, R> {
+    async fn open(fee: u64, terms: Terms, min_lifetime: u64) -> Self {
+        let world = World::start(fee).await;
+        let mut receiver = R::start(&world, min_lifetime).await;
+        let mut sender = S::open(&world, &receiver.offer(), terms).await;
+        let answer = receiver.register(&sender.register()).expect("registered");
+        let answer = json(&answer);
+        assert_eq!(answer["channel_id"], sender.channel_id());
+        assert_eq!(answer["capacity"], sender.capacity());
+        Self {
+            world,
+            sender,
+            receiver,
+        }
+    }
+
+    /// Pays up to the cumulative `balance`.
+    fn pay(&mut self, balance: u64) {
+        let answer = self.receiver.accept(&self.sender.pay(balance));
+        let answer = json(&answer.expect("accepted"));
+        assert_eq!(answer["balance"], balance);
+    }
+
+    /// Closes by agreement; the answer with the sender's coins.
+    async fn close(&mut self, balance: u64) -> String {
+        let asking = self.sender.ask_to_close(balance);
+        self.receiver.close(&asking).await.expect("closed")
+    }
+
+    /// Both parties' shares are in plain coins, the receiver's is what was paid, and there are no
+    /// other coins in the world.
+    async fn settled_at(&mut self, balance: u64, sender_got: u64) {
+        let receiver_got = self.receiver.collect(&self.world).await;
+        assert!(receiver_got >= balance, "{receiver_got} of {balance}");
+        // A fee can make it impossible to give exactly the balance.
+        assert!(receiver_got <= balance + 1, "{receiver_got} of {balance}");
+        assert_eq!(self.world.owes().await, sender_got + receiver_got);
+    }
+}
+
+/// Opens, pays and closes by agreement: at nothing, at little, in between, at the capacity.
+pub(crate) async fn pays_and_closes<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        for thousandths in [0, 1, 500, 1_000] {
+            let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+            let last = pair.sender.capacity() * thousandths / 1_000;
+            pair.pay(last / 3);
+            pair.pay(last);
+            let answer = pair.close(last).await;
+            let sender_got = pair.sender.collect(&pair.world, &answer).await;
+            pair.settled_at(last, sender_got).await;
+        }
+    }
+}
+
+/// Many coins of few denominations, so that several of one denomination meet in a commitment.
+pub(crate) async fn keeps_to_small_denominations<S: Sender, R: Receiver>() {
+    let terms = Terms {
+        maximum_amount: 64,
+        coins: 1_000,
+        ..TERMS
+    };
+    let mut pair = Pair::<S, R>::open(0, terms, HOUR).await;
+    pair.pay(500);
+    let answer = pair.close(500).await;
+    let coins = json(&answer)["sender_proofs"].take();
+    let mut coins = coins.as_array().expect("coins").iter();
+    assert!(coins.all(|coin| coin["amount"].as_u64() <= Some(64)));
+    let sender_got = pair.sender.collect(&pair.world, &answer).await;
+    pair.settled_at(500, sender_got).await;
+}
+
+/// The parties agree on less than was paid last.
+pub(crate) async fn closes_below_the_last_update<S: Sender, R: Receiver>() {
+    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
+    pair.pay(3_000);
+    let id = pair.sender.channel_id().to_owned();
+    pair.receiver.forgive(&id, 1_000);
+    let answer = pair.close(1_000).await;
+    let sender_got = pair.sender.collect(&pair.world, &answer).await;
+    pair.settled_at(1_000, sender_got).await;
+}
+
+/// The receiver settles at the highest update and says nothing; the sender finds its share.
+pub(crate) async fn closes_alone<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(700);
+        pair.pay(1_234);
+        let id = pair.sender.channel_id().to_owned();
+        pair.receiver.close_alone(&id).await.expect("settled");
+        let sender_got = pair.sender.restore(&pair.world).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
+}
+
+/// The mint changes its keys while the channel is open: the signatures stay good.
+pub(crate) async fn closes_under_a_new_keyset<S: Sender, R: Receiver>() {
+    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
+    pair.pay(1_234);
+    pair.world.rotate_keyset().await;
+    let id = pair.sender.channel_id().to_owned();
+    pair.receiver.close_alone(&id).await.expect("settled");
+    let sender_got = pair.sender.restore(&pair.world).await;
+    pair.settled_at(1_234, sender_got).await;
+}
+
+/// The receiver never settles: after the expiry, and not before, all is the sender's again.
+pub(crate) async fn refunds_after_expiry<S: Sender, R: Receiver>() {
+    let terms = Terms {
+        lifetime: SHORT,
+        ..TERMS
+    };
+    let mut pair = Pair::<S, R>::open(FEES[1], terms, 0).await;
+    pair.pay(1_234);
+    let before = pair.world.owes().await;
+    let early = pair.sender.refund(&pair.world).await;
+    early.expect_err("the receiver's time is not up");
+    assert_eq!(pair.world.owes().await, before);
+
+    pair.world.wait_for(pair.sender.expiry()).await;
+    let sender_got = pair.sender.refund(&pair.world).await.expect("a refund");
+    assert_eq!(pair.world.owes().await, sender_got);
+    assert!(sender_got >= pair.sender.capacity());
+    let id = pair.sender.channel_id().to_owned();
+    let late = pair.receiver.close_alone(&id).await;
+    late.expect_err("the coins are spent");
+}
+
+/// What a receiver must not take, though a sender of the other kind made most of it.
+pub(crate) async fn refuses_what_was_not_signed<S: Sender, R: Receiver>() {
+    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
+    let update = pair.sender.pay(100);
+    let mut forged = json(&update);
+    forged["balance"] = 101.into();
+    let refusal = pair.receiver.accept(&forged.to_string());
+    refusal.expect_err("not what was signed");
+
+    pair.pay(200);
+    let refusal = pair.receiver.accept(&update);
+    refusal.expect_err("less than before");
+
+    let over = pair.sender.capacity() + 1;
+    forged["balance"] = over.into();
+    let refusal = pair.receiver.accept(&forged.to_string());
+    refusal.expect_err("more than there is");
+
+    let answer = pair.close(200).await;
+    let refusal = pair.receiver.accept(&update);
+    refusal.expect_err("closed");
+    let sender_got = pair.sender.collect(&pair.world, &answer).await;
+    pair.settled_at(200, sender_got).await;
+}
