@@ -9,7 +9,56 @@ enum Step {
     Credit { account: u8, vouchers: Vec<u8> },
     Use { account: u8, used: u64 },
     Redeem { voucher: u8 },
+    Pay(Payment),
+    Forget { before: u64 },
     Restart,
+}
+
+/// A channel's transition: 0 open, 1 closing, 2 settled. Half of it reaches the relay.
+#[derive(Debug, Clone)]
+struct Payment {
+    account: u8,
+    channel: u8,
+    part: u8,
+    credited: u64,
+    stage: u8,
+}
+
+impl Payment {
+    fn write(&self) -> ChannelWrite {
+        let half = Msat::new(self.credited / 2);
+        ChannelWrite {
+            channel: ChannelKey::new([self.channel; 32]),
+            account: key(self.account),
+            part: self.part,
+            bytes: vec![self.stage, self.credited as u8],
+            credited: Msat::new(self.credited),
+            expiry: UnixTime::from_secs(self.channel.into()),
+            stage: match self.stage {
+                0 => ChannelStage::Open,
+                1 => ChannelStage::Closing,
+                _ => ChannelStage::Settled(Settlement {
+                    received: half,
+                    fees: half,
+                }),
+            },
+        }
+    }
+}
+
+/// Mostly the channel's own account, and mostly open.
+fn payment() -> impl Strategy<Value = Payment> {
+    let account = prop_oneof![8 => Just(None), 1 => (0u8..3).prop_map(Some)];
+    let stage = prop_oneof![6 => Just(0u8), 2 => Just(1), 1 => Just(2)];
+    (account, 0u8..5, 0u8..3, 0u64..100, stage).prop_map(
+        |(account, channel, part, credited, stage)| Payment {
+            account: account.unwrap_or(channel % 3),
+            channel,
+            part,
+            credited,
+            stage,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -18,13 +67,28 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(account, vouchers)| Step::Credit { account, vouchers }),
         3 => (0u8..3, 0u64..200).prop_map(|(account, used)| Step::Use { account, used }),
         1 => (0u8..12).prop_map(|voucher| Step::Redeem { voucher }),
+        8 => payment().prop_map(Step::Pay),
+        1 => (0u64..6).prop_map(|before| Step::Forget { before }),
         1 => Just(Step::Restart),
     ]
 }
 
-/// What the ledger should say: who has each voucher, what each account has used, what is redeemed.
+/// What a channel should say.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Channel {
+    account: u8,
+    credited: u64,
+    stage: u8,
+    rows: BTreeMap<u8, Vec<u8>>,
+}
+
+/// What the ledger should say: who has each voucher, what each account has used, what is redeemed,
+/// how far each channel is, and what channels have paid, those that are forgotten too.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Model {
+    channels: BTreeMap<u8, Channel>,
+    paid: BTreeMap<u8, u64>,
+    totals: ChannelTotals,
     owner: BTreeMap<u8, u8>,
     used: BTreeMap<u8, u64>,
     redeemed: BTreeMap<u8, ()>,
@@ -46,12 +110,72 @@ impl Model {
         }
     }
 
+    /// False when it must be refused.
+    fn pay(&mut self, payment: &Payment) -> bool {
+        let write = payment.write();
+        let known = self.channels.get(&payment.channel).cloned();
+        let mut channel = known.clone().unwrap_or_else(|| Channel {
+            account: payment.account,
+            ..Channel::default()
+        });
+        let more = payment.credited.saturating_sub(channel.credited);
+        let late = channel.stage == 2 && (payment.stage != 2 || more > 0);
+        if channel.account != payment.account || late {
+            return false;
+        }
+        let settled = payment.stage == 2 && channel.stage != 2;
+        let sums = &mut self.totals;
+        sums.opened += u64::from(known.is_none());
+        sums.updates += u64::from(more > 0);
+        sums.paid = sums.paid.saturating_add(Msat::new(more));
+        if let (true, ChannelStage::Settled(settlement)) = (settled, write.stage) {
+            sums.closed += 1;
+            sums.settled = sums.settled.saturating_add(settlement.received);
+            sums.fees = sums.fees.saturating_add(settlement.fees);
+        }
+        *self.paid.entry(payment.account).or_default() += more;
+        channel.credited += more;
+        channel.stage = payment.stage;
+        channel.rows.insert(payment.part, write.bytes);
+        self.channels.insert(payment.channel, channel);
+        true
+    }
+
+    fn forget(&mut self, before: u64) -> usize {
+        let known = self.channels.len();
+        self.channels
+            .retain(|name, channel| channel.stage != 2 || u64::from(*name) >= before);
+        known - self.channels.len()
+    }
+
     fn credited(&self, account: u8) -> u64 {
-        self.owner
-            .iter()
-            .filter(|(_, owner)| **owner == account)
-            .map(|(name, _)| value(*name))
-            .sum()
+        let vouchers = self.owner.iter().filter(|(_, owner)| **owner == account);
+        let vouchers: u64 = vouchers.map(|(name, _)| value(*name)).sum();
+        vouchers + self.paid.get(&account).copied().unwrap_or(0)
+    }
+
+    /// True when the ledger knows the same channels, by name and by list.
+    fn agrees_on_channels(&self, ledger: &Ledger) -> bool {
+        let stages = [StageKind::Open, StageKind::Closing, StageKind::Settled];
+        let listed = |stage: StageKind| {
+            let names = self.channels.iter().filter(|(_, c)| c.stage == stage as u8);
+            let names = names.map(|(name, _)| ChannelKey::new([*name; 32]));
+            let records = ledger.channels(stage, None, None, 99).unwrap();
+            records.iter().map(|record| record.channel).eq(names)
+        };
+        let stored = |name: u8| {
+            let found = ledger.channel(&ChannelKey::new([name; 32])).unwrap();
+            match (found, self.channels.get(&name)) {
+                (Some(found), Some(channel)) => {
+                    found.record.account == key(channel.account)
+                        && found.record.credited.get() == channel.credited
+                        && found.record.stage.kind() as u8 == channel.stage
+                        && found.rows.into_iter().eq(channel.rows.clone())
+                }
+                (found, expected) => found.is_none() && expected.is_none(),
+            }
+        };
+        stages.into_iter().all(listed) && (0..5).all(stored)
     }
 
     fn used(&self, account: u8) -> u64 {
@@ -65,6 +189,8 @@ impl Model {
             |names: &mut dyn Iterator<Item = &u8>| names.map(|name| value(*name)).sum::<u64>();
         totals.credited.get() == sum(&mut self.owner.keys())
             && totals.redeemed.get() == sum(&mut self.redeemed.keys())
+            && totals.channels == self.totals
+            && self.agrees_on_channels(ledger)
             && ledger.collected(99).unwrap().len() == self.owner.len() - self.redeemed.len()
             && (0..3).all(|account| {
                 let balance = ledger.load(&key(account)).unwrap();
@@ -110,6 +236,25 @@ async fn take(step: &Step, ledger: &mut Ledger, disk: &Disk, model: &mut Model) 
                 model.redeemed.insert(*name, ());
             }
         }
+        Step::Pay(payment) => {
+            let paid = ledger.write_channel(payment.write()).await;
+            if model.pay(payment) {
+                let account = payment.account;
+                let expected = Balance {
+                    credited: Msat::new(model.credited(account)),
+                    used: Msat::new(model.used(account)),
+                };
+                assert_eq!(paid.unwrap(), expected);
+            } else {
+                use LedgerError::{ChannelSettled, OtherAccount};
+                assert!(matches!(paid, Err(OtherAccount | ChannelSettled)));
+            }
+        }
+        Step::Forget { before } => {
+            let before_time = UnixTime::from_secs(*before);
+            let forgotten = ledger.forget_channels(before_time, 99).await.unwrap();
+            assert_eq!(forgotten, model.forget(*before));
+        }
         Step::Restart => {
             ledger.close().await.unwrap();
             *ledger = open(disk);
@@ -138,7 +283,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// What a ledger that lost its power at `cut` must say, given what was acknowledged by then.
-fn check_after_cut(story: &[(usize, Model)], disk: &Disk, cut: usize, seed: u64) {
+fn check_after_cut(steps: &[Step], story: &[(usize, Model)], disk: &Disk, cut: usize, seed: u64) {
     let known = story
         .iter()
         .rposition(|(at, _)| *at <= cut)
@@ -169,9 +314,22 @@ fn check_after_cut(story: &[(usize, Model)], disk: &Disk, cut: usize, seed: u64)
                 .await
                 .unwrap();
         }
+        // And what was not acknowledged of channels is written, a second time if it was there.
+        for step in &steps[known..] {
+            match step {
+                Step::Pay(payment) => drop(ledger.write_channel(payment.write()).await),
+                Step::Forget { before } => {
+                    let before = UnixTime::from_secs(*before);
+                    ledger.forget_channels(before, 99).await.unwrap();
+                }
+                _ => {}
+            }
+        }
         for account in 0..3 {
             assert_eq!(credited(&ledger, key(account)), end.credited(account));
         }
+        assert_eq!(ledger.totals().unwrap().channels, end.totals);
+        assert!(end.agrees_on_channels(&ledger));
     });
 }
 
@@ -192,7 +350,7 @@ proptest! {
         let story = block_on(run(&steps, &disk));
         let (made, end) = (story[0].0, disk.now());
         for (cut, seed) in cuts {
-            check_after_cut(&story, &disk, made + cut.index(end - made + 1), seed);
+            check_after_cut(&steps, &story, &disk, made + cut.index(end - made + 1), seed);
         }
     }
 }
