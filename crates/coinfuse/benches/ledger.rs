@@ -1,13 +1,24 @@
-//! The relay's ledger on the disk of the temporary folder: credited vouchers per second.
+//! The relay's ledger on the disk of the temporary folder: credited vouchers and channel updates
+//! per second.
 //!
 //! One iteration is one voucher, acknowledged. `alone` waits for each before it presents the next,
 //! so it measures the sync to disk; the others keep that many accounts waiting at once, as a busy
 //! relay does, and show what sharing a sync is worth.
+//!
+//! One iteration of `update` is one update of each of 2,000 channels; a channel waits for each of its
+//! own before the next. What that costs in processor time, of all threads, is printed after it. The
+//! number in its name is how many channels the file holds.
 
-use coinfuse::store::{AccountKey, CollectedVoucher, Ledger, LedgerConfig, VoucherKey};
+use coinfuse::store::{
+    AccountKey, ChannelKey, ChannelStage, ChannelWrite, CollectedVoucher, Ledger, LedgerConfig,
+    VoucherKey,
+};
 use coinfuse_wire::{Msat, UnixTime};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -84,5 +95,83 @@ fn credits(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, credits);
+/// Channels that pay at the same time.
+const PAYING: u64 = 2_000;
+
+/// The `number`th channel, which has paid `credited` in all; the row is as long as a receiver's
+/// balance with its signature.
+fn update(number: u64, credited: u64) -> ChannelWrite {
+    ChannelWrite {
+        channel: ChannelKey::new(*account(!number).as_bytes()),
+        account: account(number),
+        part: 1,
+        bytes: vec![credited as u8; 104],
+        credited: Msat::new(credited),
+        expiry: UnixTime::from_secs(1_900_000_000 + number),
+        stage: ChannelStage::Open,
+    }
+}
+
+/// Each of the `channels` pays `rounds` times, from `paid` on.
+async fn pay(ledger: &Ledger, channels: Range<u64>, paid: u64, rounds: u64) {
+    let mut tasks = JoinSet::new();
+    for number in channels {
+        let ledger = ledger.clone();
+        tasks.spawn(async move {
+            for round in 1..=rounds {
+                let written = ledger.write_channel(update(number, paid + round)).await;
+                written.expect("a write");
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a channel");
+    }
+}
+
+/// Processor time of this process; zero where the system does not tell it this way.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which may contain anything: user and system time are the 12th and 13th, in
+    // hundredths of a second.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn updates(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let mut group = criterion.benchmark_group("ledger");
+    group.throughput(Throughput::Elements(PAYING));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    for known in [PAYING, 50 * PAYING] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ledger = Ledger::open(&folder.path().join("ledger.redb"), LedgerConfig::default());
+        let ledger = ledger.expect("a ledger");
+        let (mut paid, mut spent, mut count) = (1, Duration::ZERO, 0);
+        group.bench_function(BenchmarkId::new("update", known), |bencher| {
+            if paid == 1 {
+                runtime.block_on(pay(&ledger, 0..known, 0, paid));
+                paid += 1;
+            }
+            bencher.iter_custom(|rounds| {
+                let before = processor_time();
+                let work = pay(&ledger, 0..PAYING, paid, rounds);
+                let elapsed = timed(&runtime, work);
+                spent += processor_time() - before;
+                count += rounds * PAYING;
+                paid += rounds;
+                elapsed
+            });
+        });
+        if count > 0 {
+            let each = spent.as_secs_f64() / count as f64;
+            println!("{:.1} us of processor time per update", each * 1e6);
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, credits, updates);
 criterion_main!(benches);
