@@ -15,7 +15,8 @@
 //! | both | know which mints' coins count | [`Keyring`], [`MintId`] |
 //!
 //! With the feature `wallet` there are also a `Purse`, the buyer's money over `cdk`, and a
-//! `Redeemer`, which turns a relay's vouchers into its own coins.
+//! `Redeemer`, which turns a relay's vouchers into its own coins. Both also swap for protocols of
+//! which they know nothing, such as payment channels: see `Purse::sign_outputs`, `Purse::take_in`.
 //!
 //! # A voucher's way
 //!
@@ -86,8 +87,8 @@ pub use keyring::{Keyring, KeyringError};
 pub use payment::{Payment, PaymentSizeError};
 #[cfg(feature = "wallet")]
 pub use purse::{
-    BadMint, Bought, Connector, Invoice, Order, Paid, Purse, PurseConfig, PurseError, Redeemed,
-    Redeemer, StoreError,
+    BadMint, Bought, CallError, Connector, Invoice, Order, Paid, Purse, PurseConfig, PurseError,
+    Redeemed, Redeemer, StoreError,
 };
 pub use refusal::{Refusal, Remedy};
 pub use secret::MAX_LOCKTIME;

@@ -2,48 +2,45 @@
 //! disk; a swap leaves only after its changes are written.
 
 use super::mould::Cast;
-use super::record::{Coin, Held, Input, MAX_SWAP, Output, Swap, Terms};
+use super::plan::{Fees, PlanError};
+use super::record::{Coin, Held, Purpose, Signed, Swap, Tag};
 use super::store::{Change, Row, StoreError, Table};
 use crate::id::{VoucherId, coin_point};
-use crate::unit::{Denomination, MintId};
-use cashu::{Id, KeySet};
+use crate::unit::MintId;
 use coinfuse_wire::{Decode, Encode};
 use std::collections::{BTreeMap, HashMap};
 
 const COUNTER: &[u8] = b"counter";
-/// With more coins of a mint than this, a swap also takes in a few of the smallest.
-const TIDY_ABOVE: usize = 24;
-/// How many it takes in.
-const TIDY: usize = 8;
-
 /// The x coordinate of a coin's `Y`.
 pub(crate) type CoinKey = [u8; 32];
 
-/// Why a swap cannot be planned.
+/// What stands under a tag.
+pub(crate) enum Signing<'a> {
+    /// The signatures are here.
+    Done(&'a Signed),
+    /// A swap that brings them is unfinished.
+    Begun(&'a Swap),
+}
+
+/// Where a coin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PlanError {
-    /// The purse has this many units and would need that many.
-    TooLittle { have: u64, need: u64 },
-    /// The amount cannot be made of the keyset's coins, or takes too many of them.
-    Amount,
+pub(crate) enum Place {
+    /// In this unfinished swap.
+    Swap(u64),
+    /// Among the coins to spend.
+    Purse,
 }
-
-/// What a swap is to bring, beyond change.
-pub(crate) struct Wish {
-    pub(crate) terms: Terms,
-    pub(crate) units: u64,
-}
-
-/// Fees of a mint: keyset to parts per thousand of a unit, per input.
-pub(crate) type Fees = HashMap<Id, u64>;
 
 #[derive(Default)]
 pub(crate) struct Book {
-    coins: BTreeMap<MintId, BTreeMap<CoinKey, Coin>>,
+    pub(super) coins: BTreeMap<MintId, BTreeMap<CoinKey, Coin>>,
     lent: BTreeMap<CoinKey, Coin>,
     vouchers: BTreeMap<VoucherId, Held>,
     swaps: BTreeMap<u64, Swap>,
-    counter: u64,
+    /// The inputs of the swaps.
+    busy: HashMap<CoinKey, u64>,
+    signed: BTreeMap<Tag, Signed>,
+    pub(super) counter: u64,
 }
 
 impl Book {
@@ -73,7 +70,13 @@ impl Book {
             }
             Table::Swaps => {
                 let swap = Swap::from_bytes(value).map_err(bad)?;
+                let keys = swap.inputs.iter().map(|input| key_of(&input.coin));
+                self.busy.extend(keys.map(|key| (key, swap.number)));
                 self.swaps.insert(swap.number, swap);
+            }
+            Table::Signed => {
+                let signed = Signed::from_bytes(value).map_err(bad)?;
+                self.signed.insert(key_bytes(key)?, signed);
             }
             Table::Meta if key == COUNTER => {
                 let bytes = value
@@ -118,19 +121,22 @@ impl Book {
         self.swaps.values()
     }
 
+    /// An unfinished swap.
+    pub(crate) fn swap(&self, number: u64) -> Option<&Swap> {
+        self.swaps.get(&number)
+    }
+
     /// The coins that are in the book, to spend or in swaps; not those that are lent.
     pub(crate) fn known_coins(&self) -> impl Iterator<Item = CoinKey> + '_ {
-        let inputs = self.swaps.values().flat_map(|swap| &swap.inputs);
         self.coins
             .values()
             .flat_map(|coins| coins.keys().copied())
-            .chain(inputs.map(|input| key_of(&input.coin)))
+            .chain(self.busy.keys().copied())
     }
 
     /// True while the coin is an input of an unfinished swap.
     pub(crate) fn in_swap(&self, id: &VoucherId) -> bool {
-        let mut inputs = self.swaps.values().flat_map(|swap| &swap.inputs);
-        inputs.any(|input| key_of(&input.coin) == *id.as_bytes())
+        self.busy.contains_key(id.as_bytes())
     }
 
     /// Takes coins in; again with the same coins it changes nothing.
@@ -179,148 +185,119 @@ impl Book {
             .collect()
     }
 
-    /// Plans a purchase: takes its inputs out of the coins and gives numbers to its outputs.
-    pub(crate) fn plan(
-        &mut self,
-        mint: &MintId,
-        keyset: &KeySet,
-        wishes: &[Wish],
-        fees: &Fees,
-    ) -> Result<(Swap, Vec<Change>), PlanError> {
-        let mut outputs = Vec::new();
-        let mut wanted = 0u64;
-        for wish in wishes {
-            wanted = wanted.checked_add(wish.units).ok_or(PlanError::Amount)?;
-            outputs.extend(split(wish.units, keyset)?.map(|coin| (coin, Some(wish.terms))));
+    /// What a caller has had signed under `tag`, or is about to have.
+    pub(crate) fn signing(&self, tag: &Tag) -> Option<Signing<'_>> {
+        if let Some(signed) = self.signed.get(tag) {
+            return Some(Signing::Done(signed));
         }
-        let coins = self.select(mint, wanted, fees)?;
-        let total: u64 = coins.iter().map(|coin| coin.amount).sum();
-        // Enough by the choice of the coins.
-        let change = total
-            .saturating_sub(wanted)
-            .saturating_sub(fee(&coins, fees));
-        match split(change, keyset) {
-            Ok(split) if outputs.len() < MAX_SWAP / 2 => {
-                outputs.extend(split.map(|coin| (coin, None)));
-            }
-            _ => {
-                self.deposit(coins);
-                return Err(PlanError::Amount);
-            }
-        }
-        let inputs = coins
-            .into_iter()
-            .map(|coin| Input { coin, unlock: None })
-            .collect();
-        Ok(self.start(mint, keyset.id, inputs, outputs))
+        let mut swaps = self.swaps.values();
+        swaps
+            .find(|swap| swap.purpose == Purpose::Signing(*tag))
+            .map(Signing::Begun)
     }
 
-    /// Plans a swap of `inputs`, coins that come from elsewhere, for plain coins of the purse.
-    pub(crate) fn plan_intake(
-        &mut self,
-        mint: &MintId,
-        keyset: &KeySet,
-        inputs: Vec<Input>,
-        fees: &Fees,
-    ) -> Result<(Swap, Vec<Change>), PlanError> {
-        let total: u64 = inputs.iter().map(|input| input.coin.amount).sum();
-        let fee = fee(inputs.iter().map(|input| &input.coin), fees);
-        let units = total.checked_sub(fee).filter(|units| *units > 0);
-        let units = units.ok_or(PlanError::TooLittle {
-            have: total,
-            need: fee,
-        })?;
-        let outputs = split(units, keyset)?.map(|coin| (coin, None)).collect();
-        Ok(self.start(mint, keyset.id, inputs, outputs))
+    /// The caller has its signatures.
+    pub(crate) fn drop_signed(&mut self, tag: &Tag) -> Option<Change> {
+        self.signed
+            .remove(tag)
+            .map(|_| Change::remove(Table::Signed, tag))
     }
 
-    fn start(
-        &mut self,
-        mint: &MintId,
-        keyset: Id,
-        inputs: Vec<Input>,
-        mut outputs: Vec<(Denomination, Option<Terms>)>,
-    ) -> (Swap, Vec<Change>) {
-        // By amount (NUT-03), so that their order does not tell vouchers from change.
-        outputs.sort_by_key(|(denomination, _)| *denomination);
-        let mut next = || {
-            self.counter += 1;
-            self.counter
-        };
-        let number = next();
-        let outputs = outputs.into_iter();
-        let outputs = outputs
-            .map(|(denomination, terms)| Output {
-                denomination,
-                counter: next(),
-                terms,
-            })
-            .collect();
-        let swap = Swap {
-            number,
-            mint: mint.clone(),
-            keyset,
-            inputs,
-            outputs,
-        };
-        let mut changes: Vec<_> = swap
-            .inputs
+    /// Where a coin that comes from elsewhere is already.
+    pub(crate) fn find(&self, mint: &MintId, key: &CoinKey) -> Option<Place> {
+        if let Some(number) = self.busy.get(key) {
+            return Some(Place::Swap(*number));
+        }
+        let stock = self.coins.get(mint);
+        stock
+            .is_some_and(|stock| stock.contains_key(key))
+            .then_some(Place::Purse)
+    }
+
+    /// Enters a swap; whoever sends it waits until the changes are on disk. `None` if a coin is in
+    /// another swap.
+    pub(crate) fn begin(&mut self, swap: &Swap) -> Option<Vec<Change>> {
+        let keys: Vec<_> = swap.inputs.iter().map(|i| key_of(&i.coin)).collect();
+        if keys.iter().any(|key| self.busy.contains_key(key)) {
+            return None;
+        }
+        let mut changes: Vec<_> = keys
             .iter()
-            .map(|input| Change::remove(Table::Coins, &key_of(&input.coin)))
+            .map(|key| Change::remove(Table::Coins, key))
             .collect();
-        changes.push(Change::put(
-            Table::Meta,
-            COUNTER,
-            self.counter.to_be_bytes().to_vec(),
-        ));
-        changes.push(Change::put(
-            Table::Swaps,
-            &number.to_be_bytes(),
-            swap.to_bytes(),
-        ));
-        self.swaps.insert(number, swap.clone());
-        (swap, changes)
+        let counter = self.counter.to_be_bytes().to_vec();
+        changes.push(Change::put(Table::Meta, COUNTER, counter));
+        let number = swap.number.to_be_bytes();
+        changes.push(Change::put(Table::Swaps, &number, swap.to_bytes()));
+        self.busy
+            .extend(keys.into_iter().map(|key| (key, swap.number)));
+        self.swaps.insert(swap.number, swap.clone());
+        Some(changes)
     }
 
-    /// The swap has succeeded: its coins and vouchers are the purse's.
+    /// The swap has succeeded: what it has brought is the purse's.
     pub(crate) fn finish(&mut self, swap: &Swap, casts: Vec<Cast>) -> Vec<Change> {
-        if self.swaps.remove(&swap.number).is_none() {
+        let Some(mut changes) = self.leave(swap) else {
             // Finished already, by a recovery that ran beside.
             return Vec::new();
+        };
+        for input in &swap.inputs {
+            let id = VoucherId::from_bytes(key_of(&input.coin));
+            changes.extend(self.drop_voucher(&id));
         }
-        let mut changes = self.forget_inputs(swap);
-        for cast in casts {
-            changes.push(match cast {
-                Cast::Coin(coin) => self.put_coin(coin),
-                Cast::Voucher(voucher) => self.put_voucher(voucher.0, voucher.1),
-            });
-        }
+        changes.extend(self.put_casts(swap, casts));
         changes
     }
 
     /// The swap can never happen: the inputs that are `unspent` are the purse's again, unless they
-    /// were only passing through.
-    pub(crate) fn cancel(&mut self, swap: &Swap, unspent: &dyn Fn(&Coin) -> bool) -> Vec<Change> {
-        if self.swaps.remove(&swap.number).is_none() {
+    /// were only passing through. `casts` is what there is to keep all the same.
+    pub(crate) fn cancel(
+        &mut self,
+        swap: &Swap,
+        unspent: &dyn Fn(&Coin) -> bool,
+        casts: Vec<Cast>,
+    ) -> Vec<Change> {
+        let Some(mut changes) = self.leave(swap) else {
             return Vec::new();
+        };
+        if swap.purpose != Purpose::Intake {
+            let back = swap.inputs.iter().map(|input| &input.coin);
+            let back = back.filter(|coin| unspent(coin)).cloned().collect();
+            changes.extend(self.deposit(back));
         }
-        let mut changes = vec![Change::remove(Table::Swaps, &swap.number.to_be_bytes())];
-        for input in &swap.inputs {
-            if input.unlock.is_none() && unspent(&input.coin) {
-                changes.push(self.put_coin(input.coin.clone()));
-            }
-        }
+        changes.extend(self.put_casts(swap, casts));
         changes
     }
 
-    fn forget_inputs(&mut self, swap: &Swap) -> Vec<Change> {
-        let mut changes = vec![Change::remove(Table::Swaps, &swap.number.to_be_bytes())];
-        for input in &swap.inputs {
-            let id = VoucherId::from_bytes(key_of(&input.coin));
-            if self.vouchers.remove(&id).is_some() {
-                changes.push(Change::remove(Table::Vouchers, id.as_bytes()));
+    /// Takes a swap out; `None` if it is not there.
+    fn leave(&mut self, swap: &Swap) -> Option<Vec<Change>> {
+        self.swaps.remove(&swap.number)?;
+        self.busy.retain(|_, number| *number != swap.number);
+        let number = swap.number.to_be_bytes();
+        Some(vec![Change::remove(Table::Swaps, &number)])
+    }
+
+    fn put_casts(&mut self, swap: &Swap, casts: Vec<Cast>) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(casts.len());
+        let mut foreign = Vec::new();
+        for cast in casts {
+            match cast {
+                Cast::Coin(coin) => changes.push(self.put_coin(coin)),
+                Cast::Voucher(voucher) => changes.push(self.put_voucher(voucher.0, voucher.1)),
+                Cast::Foreign(place, point, signed) => foreign.push((place, point, signed)),
             }
         }
+        let (Purpose::Signing(tag), false) = (swap.purpose, foreign.is_empty()) else {
+            return changes;
+        };
+        foreign.sort_unstable_by_key(|(place, ..)| *place);
+        let mut signed = Signed::new(swap.mint.clone(), swap.keyset);
+        for (_, point, signature) in &foreign {
+            // Whatever was cast has its DLEQ proof.
+            let _ = signed.push(*point, signature);
+        }
+        changes.push(Change::put(Table::Signed, &tag, signed.to_bytes()));
+        self.signed.insert(tag, signed);
         changes
     }
 
@@ -336,57 +313,6 @@ impl Book {
             .remove(id)
             .map(|_| Change::remove(Table::Vouchers, id.as_bytes()))
     }
-
-    /// Takes coins of `mint` worth `units` and the fee of spending them: the largest first, so that
-    /// a swap stays small; and a few of the smallest when there are many, so that they do not pile
-    /// up.
-    fn select(&mut self, mint: &MintId, units: u64, fees: &Fees) -> Result<Vec<Coin>, PlanError> {
-        let Some(stock) = self.coins.get_mut(mint) else {
-            return Err(PlanError::TooLittle {
-                have: 0,
-                need: units,
-            });
-        };
-        let mut order: Vec<(u64, CoinKey)> = stock
-            .iter()
-            .map(|(key, coin)| (coin.amount, *key))
-            .collect();
-        order.sort_unstable_by(|a, b| b.cmp(a));
-        let have: u64 = order.iter().map(|(amount, _)| amount).sum();
-        let mut picked: Vec<&Coin> = Vec::new();
-        let mut total = 0u64;
-        let mut need = units;
-        for (amount, key) in &order {
-            if total >= need {
-                break;
-            }
-            picked.extend(stock.get(key));
-            total += amount;
-            need = units.saturating_add(fee(picked.iter().copied(), fees));
-        }
-        if total < need || picked.len() > MAX_SWAP - TIDY {
-            return Err(PlanError::TooLittle { have, need });
-        }
-        let mut keys: Vec<CoinKey> = order[..picked.len()].iter().map(|(_, key)| *key).collect();
-        // Where inputs cost a fee, small coins may not be worth theirs.
-        let free = picked
-            .iter()
-            .all(|coin| fees.get(&coin.keyset).is_none_or(|ppk| *ppk == 0));
-        if free && order.len() > TIDY_ABOVE {
-            let rest = &order[keys.len()..];
-            keys.extend(rest.iter().rev().take(TIDY).map(|(_, key)| *key));
-        }
-        Ok(keys.iter().filter_map(|key| stock.remove(key)).collect())
-    }
-}
-
-/// The fee for spending `coins`, in units, rounded up (NUT-02).
-fn fee<'a>(coins: impl IntoIterator<Item = &'a Coin>, fees: &Fees) -> u64 {
-    let ppk: u64 = coins
-        .into_iter()
-        .map(|c| fees.get(&c.keyset).copied().unwrap_or(0))
-        .sum();
-    ppk.div_ceil(1000)
 }
 
 pub(crate) fn key_of(coin: &Coin) -> CoinKey {
@@ -396,21 +322,5 @@ pub(crate) fn key_of(coin: &Coin) -> CoinKey {
 
 fn key_bytes(key: &[u8]) -> Result<[u8; 32], StoreError> {
     key.try_into()
-        .map_err(|_| StoreError::damaged("the key of a voucher"))
-}
-
-/// The fewest coins of `keyset` that make up `units`, the largest first.
-fn split(units: u64, keyset: &KeySet) -> Result<impl Iterator<Item = Denomination>, PlanError> {
-    let largest = (0..=Denomination::MAX_EXPONENT)
-        .rev()
-        .filter_map(Denomination::from_exponent)
-        .find(|coin| keyset.keys.amount_key(coin.units().into()).is_some())
-        .ok_or(PlanError::Amount)?;
-    let whole = units / largest.units();
-    let rest: Vec<_> = Denomination::split(units % largest.units()).collect();
-    let known = |coin: &Denomination| keyset.keys.amount_key(coin.units().into()).is_some();
-    if whole > MAX_SWAP as u64 / 2 || !rest.iter().all(known) {
-        return Err(PlanError::Amount);
-    }
-    Ok(std::iter::repeat_n(largest, whole as usize).chain(rest))
+        .map_err(|_| StoreError::damaged("the key of a row"))
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with money, and who must act.
 
 use super::mould::BadMint;
+use super::plan::PlanError;
 use super::store::StoreError;
 use crate::unit::MintId;
 use coinfuse_wire::Msat;
@@ -51,6 +52,25 @@ pub enum PurseError {
         #[source]
         source: Box<cdk::Error>,
     },
+    /// The mint does not sign with the keyset of these outputs, or no longer. The money is back in
+    /// the purse: make the outputs anew with [`Purse::keyset`](crate::Purse::keyset), refreshed.
+    #[error("{0} does not sign with the keyset of these outputs: make them anew")]
+    Keyset(MintId),
+    /// The tag stands for other outputs: choose another, or forget those.
+    #[error("the tag stands for other outputs")]
+    Tag,
+    /// The mint says that these coins are spent: by an earlier call, or by somebody else.
+    #[error("the coins are spent at {0}")]
+    Spent(MintId),
+    /// There is nothing to swap, or what there is does not fit into a swap: several keysets, an
+    /// amount that the keyset does not have, an output twice, more than some 500, a secret that
+    /// is too long.
+    #[error("these coins or outputs do not fit into a swap at {0}")]
+    Unfit(MintId),
+    /// The caller's own function did not sign the swap, or changed more than its witnesses. Nothing
+    /// was sent.
+    #[error("the swap was not signed")]
+    NotSigned(#[source] Box<dyn core::error::Error + Send + Sync>),
     /// The mint breaks the protocol: take no more of its coins.
     #[error("{mint} breaks the protocol")]
     BadMint {
@@ -63,4 +83,33 @@ pub enum PurseError {
     /// The task was ended from outside; as after a crash, `recover` goes on with what it left.
     #[error("the runtime was shut down while money was moving")]
     Stopped,
+}
+
+pub(crate) fn unfinished(mint: &MintId, source: cdk::Error) -> PurseError {
+    PurseError::Unfinished {
+        mint: mint.clone(),
+        source: Box::new(source),
+    }
+}
+
+pub(crate) fn bad_mint(mint: &MintId, source: BadMint) -> PurseError {
+    PurseError::BadMint {
+        mint: mint.clone(),
+        source,
+    }
+}
+
+impl PlanError {
+    /// What the caller is told; it is not told of [`Self::Busy`], which is looked at again.
+    pub(crate) fn at(self, mint: &MintId) -> PurseError {
+        let value = |units| mint.unit().value(units).unwrap_or(Msat::MAX);
+        match self {
+            Self::Amount | Self::Busy => PurseError::Amount(mint.clone()),
+            Self::TooLittle { have, need } => PurseError::TooLittle {
+                mint: mint.clone(),
+                have: value(have),
+                need: value(need),
+            },
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Money in and out, and from one mint to another, by Lightning.
 
-use super::error::PurseError;
-use super::till::{Till, unfinished};
+use super::error::{PurseError, unfinished};
+use super::till::Till;
 use crate::unit::MintId;
 use cashu::{PaymentMethod, Proofs};
 use cdk::Wallet;

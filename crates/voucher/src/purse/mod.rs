@@ -1,83 +1,48 @@
 //! The client's money.
 
 mod book;
+mod config;
 mod error;
+mod foreign;
+mod intake;
 mod lightning;
+mod line;
 mod mould;
+mod order;
+mod plan;
 mod record;
 mod redeem;
+mod refund;
+mod running;
+mod send;
+mod signing;
 mod store;
 mod till;
+mod vault;
 
+pub use config::{Connector, PurseConfig};
 pub use error::PurseError;
 pub use lightning::{Invoice, Paid};
+pub use line::CallError;
 pub use mould::BadMint;
+pub use order::{Bought, Order};
 pub use redeem::{Redeemed, Redeemer};
 pub use store::StoreError;
-pub use till::{Connector, PurseConfig};
 
 use crate::id::VoucherId;
-use crate::key::VoucherPublicKey;
 use crate::keyring::Keyring;
 use crate::refusal::{Refusal, Remedy};
 use crate::unit::MintId;
-use crate::voucher::Voucher;
-use book::Wish;
 use coinfuse_wire::{Msat, RelayId, UnixTime};
-use record::{Coin, Held, Input, Terms};
+use order::{bought, buy_at, in_order, value};
+use plan::Wish;
+use refund::refund_at;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use till::{Brought, Till};
+use till::Till;
 
 const DAY: u64 = 24 * 3600;
-
-/// Vouchers wanted for one relay and account.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Order {
-    /// Whom they are for.
-    pub relay: RelayId,
-    /// The relay's voucher key, from its descriptor.
-    pub voucher_key: VoucherPublicKey,
-    /// The mint whose coins they are; one that the relay accepts.
-    pub mint: MintId,
-    /// True if the relay is that mint: then the voucher is without DLEQ proof, which would show
-    /// the relay the purchase.
-    pub issuer: bool,
-    /// The token of the account that they will be credited to. Kept with the vouchers, so that they
-    /// are presented for the same account after a crash.
-    pub account: [u8; 32],
-    /// What they are worth together. A power of two (of the mint's unit) is one voucher; others are
-    /// as many as they have bits. A mint that counts satoshis rounds up.
-    pub amount: Msat,
-}
-
-impl core::fmt::Debug for Order {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Order({} of {})", self.amount, self.mint)
-    }
-}
-
-/// A voucher that was bought and is not known to be credited.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Bought {
-    /// Its name.
-    pub id: VoucherId,
-    /// Whom it is for.
-    pub relay: RelayId,
-    /// The token of the account that it was bought for.
-    pub account: [u8; 32],
-    /// What it is worth.
-    pub value: Msat,
-    /// The voucher, to present.
-    pub voucher: Voucher,
-}
-
-impl core::fmt::Debug for Bought {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Bought({} for {:?}, [scrubbed])", self.value, self.relay)
-    }
-}
 
 /// The client's money: coins at some mints, and the vouchers bought with them.
 ///
@@ -340,137 +305,4 @@ where
     tokio::spawn(work(Arc::clone(till)))
         .await
         .unwrap_or(Err(PurseError::Stopped))
-}
-
-impl Order {
-    fn terms(&self, locktime: UnixTime) -> Terms {
-        Terms {
-            relay: self.relay,
-            account: self.account,
-            voucher_key: self.voucher_key,
-            issuer: self.issuer,
-            locktime,
-        }
-    }
-}
-
-/// One swap; a second one if the mint refuses, since its keysets may have turned over.
-async fn buy_at(till: &Till, mint: &MintId, wishes: &[Wish]) -> Result<Brought, PurseError> {
-    let (planned, written) = till.plan(mint, wishes, false).await?;
-    match till.execute(planned, Some(written)).await {
-        Err(PurseError::Refused { .. }) => {
-            let (planned, written) = till.plan(mint, wishes, true).await?;
-            till.execute(planned, Some(written)).await
-        }
-        result => result,
-    }
-}
-
-/// Deals the vouchers out to the orders, each its largest first. Those of equal terms are as good as
-/// each other.
-fn in_order(
-    orders: &[Order],
-    locktime: UnixTime,
-    mut vouchers: Vec<(VoucherId, Held)>,
-) -> Vec<Bought> {
-    vouchers.sort_by_key(|(_, held)| std::cmp::Reverse(held.voucher.denomination()));
-    let mut dealt = Vec::with_capacity(vouchers.len());
-    for order in orders {
-        let terms = order.terms(locktime);
-        let mut open = order.mint.unit().units_for(order.amount);
-        vouchers.retain(|(id, held)| {
-            let units = held.voucher.denomination().units();
-            let fits = held.mint == order.mint && held.terms == terms && units <= open;
-            if fits {
-                open -= units;
-                dealt.push(bought(id, held));
-            }
-            !fits
-        });
-    }
-    dealt
-}
-
-fn value(held: &Held) -> Msat {
-    held.mint
-        .unit()
-        .value(held.voucher.denomination().units())
-        .unwrap_or(Msat::MAX)
-}
-
-fn bought(id: &VoucherId, held: &Held) -> Bought {
-    Bought {
-        id: *id,
-        relay: held.terms.relay,
-        account: held.terms.account,
-        value: value(held),
-        voucher: held.voucher.clone(),
-    }
-}
-
-/// One swap of all expired vouchers of one mint that are still unspent.
-async fn refund_at(till: &Till, mint: &MintId, now: UnixTime) -> Result<Msat, PurseError> {
-    let expired: Vec<(VoucherId, Held)> = till
-        .read(|book| {
-            // Mints count the locktime as passed one second after it.
-            book.vouchers()
-                .filter(|(_, held)| held.mint == *mint && held.terms.locktime < now)
-                .filter(|(id, _)| !book.in_swap(id))
-                .take(record::MAX_SWAP / 2)
-                .map(|(id, held)| (*id, held.clone()))
-                .collect()
-        })
-        .await;
-    if expired.is_empty() {
-        return Ok(Msat::ZERO);
-    }
-    let inputs: Vec<_> = expired
-        .iter()
-        .filter_map(|(_, held)| refund_input(till, held))
-        .collect();
-    let unspent = till.unspent(mint, &inputs).await?;
-    let (back, gone): (Vec<_>, Vec<_>) = inputs
-        .into_iter()
-        .partition(|input| unspent.contains(&book::key_of(&input.coin)));
-    let gone: Vec<_> = gone
-        .iter()
-        .map(|input| VoucherId::from_bytes(book::key_of(&input.coin)))
-        .collect();
-    till.change(|book| {
-        (
-            (),
-            gone.iter().filter_map(|id| book.drop_voucher(id)).collect(),
-        )
-    })
-    .await?;
-    if back.is_empty() {
-        return Ok(Msat::ZERO);
-    }
-    let (planned, written) = till.plan_intake(mint, back, true).await?;
-    let brought = till.execute(planned, Some(written)).await?;
-    Ok(mint.unit().value(brought.plain).unwrap_or(Msat::MAX))
-}
-
-fn refund_input(till: &Till, held: &Held) -> Option<Input> {
-    let denomination = held.voucher.denomination();
-    let blank = till
-        .seed()
-        .blank(
-            (&held.salt, held.counter),
-            &held.terms,
-            denomination,
-            held.keyset,
-        )
-        .ok()?;
-    let (mut proof, key) = blank.refund(held.voucher.signature);
-    proof.sign_p2pk(key).ok()?;
-    Some(Input {
-        coin: Coin::from_proof(&held.mint, &proof),
-        unlock: unlock(&proof),
-    })
-}
-
-/// The signature in a proof's witness.
-fn unlock(proof: &cashu::Proof) -> Option<String> {
-    proof.witness.as_ref()?.signatures()?.into_iter().next()
 }

@@ -1,10 +1,10 @@
 //! From a line of a swap to what the mint signs, and back to a coin.
 
-use super::record::{Coin, Held, Output, Salt, Swap, Terms};
+use super::record::{Coin, Content, Held, Output, Salt, Swap, Terms};
 use crate::blank::{BlankError, VoucherBlank};
 use crate::id::{VoucherId, coin_point};
 use crate::key::{add, derive_key, multiply, subtract};
-use crate::voucher::Voucher;
+use crate::unit::Denomination;
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use cashu::secret::Secret;
 use cashu::{BlindSignature, BlindedMessage, KeySet, ProofDleq, PublicKey, SecretKey};
@@ -57,7 +57,7 @@ impl Seed {
         &self,
         (salt, counter): (&Salt, u64),
         terms: &Terms,
-        denomination: crate::Denomination,
+        denomination: Denomination,
         keyset: cashu::Id,
     ) -> Result<VoucherBlank, BlankError> {
         let seed = self.derive(b"Coinfuse_voucher_v1", salt, counter);
@@ -84,17 +84,27 @@ pub enum BadMint {
     Dleq,
 }
 
-enum Content {
-    Plain(Secret),
-    Voucher(Box<VoucherBlank>, Terms),
+/// What only the owner of an output knows of it.
+enum Shape {
+    Coin {
+        secret: Secret,
+        r: SecretKey,
+    },
+    Voucher {
+        blank: Box<VoucherBlank>,
+        terms: Box<Terms>,
+        counter: u64,
+        r: SecretKey,
+    },
+    Foreign {
+        place: u64,
+    },
 }
 
 /// One output, ready to be signed.
 pub(crate) struct Mould {
-    content: Content,
+    shape: Shape,
     salt: Salt,
-    counter: u64,
-    r: SecretKey,
     pub(crate) message: BlindedMessage,
 }
 
@@ -102,6 +112,8 @@ pub(crate) struct Mould {
 pub(crate) enum Cast {
     Coin(Coin),
     Voucher(Box<(VoucherId, Held)>),
+    /// The signature on an output of a caller: its place, its point.
+    Foreign(u64, PublicKey, BlindSignature),
 }
 
 impl Mould {
@@ -115,31 +127,45 @@ impl Mould {
     }
 
     fn new(seed: &Seed, salt: &Salt, swap: &Swap, output: &Output) -> Option<Self> {
-        let (content, point) = match output.terms {
-            None => {
-                let secret = seed.coin_secret(salt, output.counter);
-                let point = coin_point(&secret)?;
-                (Content::Plain(secret), point)
+        let (shape, blinded) = match output.content {
+            Content::Coin { counter } => {
+                let secret = seed.coin_secret(salt, counter);
+                let r = seed.blinding_factor(salt, counter);
+                let blinded = add(&coin_point(&secret)?, &r.public_key())?;
+                (Shape::Coin { secret, r }, blinded)
             }
-            Some(terms) => {
-                let denomination = output.denomination;
-                let blank = seed
-                    .blank((salt, output.counter), &terms, denomination, swap.keyset)
-                    .ok()?;
-                let point = blank.point();
-                (Content::Voucher(Box::new(blank), terms), point)
+            Content::Voucher { counter, terms } => {
+                let denomination = Denomination::from_units(output.amount)?;
+                let name = (salt, counter);
+                let blank = seed.blank(name, &terms, denomination, swap.keyset).ok()?;
+                let r = seed.blinding_factor(salt, counter);
+                let blinded = add(&blank.point(), &r.public_key())?;
+                let (blank, terms) = (Box::new(blank), Box::new(terms));
+                let shape = Shape::Voucher {
+                    blank,
+                    terms,
+                    counter,
+                    r,
+                };
+                (shape, blinded)
             }
+            Content::Foreign { place, point } => (Shape::Foreign { place }, point),
         };
-        let r = seed.blinding_factor(salt, output.counter);
-        let blinded = add(&point, &r.public_key())?;
-        let message = BlindedMessage::new(output.denomination.units().into(), swap.keyset, blinded);
         Some(Self {
-            content,
+            shape,
             salt: *salt,
-            counter: output.counter,
-            r,
-            message,
+            message: BlindedMessage::new(output.amount.into(), swap.keyset, blinded),
         })
+    }
+
+    /// True for an output of a caller.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        matches!(self.shape, Shape::Foreign { .. })
+    }
+
+    /// True if a signature is for what was asked, by its own account.
+    pub(crate) fn fits(&self, signed: &BlindSignature) -> bool {
+        signed.amount == self.message.amount && signed.keyset_id == self.message.keyset_id
     }
 
     /// Checks and unblinds the mint's signature.
@@ -149,7 +175,7 @@ impl Mould {
         keyset: &KeySet,
         signed: &BlindSignature,
     ) -> Result<Cast, BadMint> {
-        if signed.amount != self.message.amount || signed.keyset_id != swap.keyset {
+        if !self.fits(signed) {
             return Err(BadMint::Answer);
         }
         let key = keyset
@@ -159,43 +185,41 @@ impl Mould {
         signed
             .verify_dleq(key, self.message.blinded_secret)
             .map_err(|_| BadMint::Dleq)?;
-        let signature = multiply(&key, &self.r)
-            .and_then(|blinding| subtract(&signed.c, &blinding))
-            .ok_or(BadMint::Answer)?;
-        Ok(match &self.content {
-            Content::Plain(secret) => Cast::Coin(Coin {
+        let unblind = |r: &SecretKey| {
+            multiply(&key, r)
+                .and_then(|blinding| subtract(&signed.c, &blinding))
+                .ok_or(BadMint::Answer)
+        };
+        Ok(match &self.shape {
+            Shape::Coin { secret, r } => Cast::Coin(Coin {
                 mint: swap.mint.clone(),
                 keyset: swap.keyset,
                 amount: signed.amount.to_u64(),
                 secret: secret.clone(),
-                signature,
+                signature: unblind(r)?,
             }),
-            Content::Voucher(blank, terms) => {
+            Shape::Voucher {
+                blank,
+                terms,
+                counter,
+                r,
+            } => {
+                let dleq = signed.dleq.clone().filter(|_| !terms.issuer);
+                let dleq = dleq.map(|dleq| ProofDleq::new(dleq.e, dleq.s, r.clone()));
                 let held = Held {
                     mint: swap.mint.clone(),
                     keyset: swap.keyset,
                     salt: self.salt,
-                    counter: self.counter,
-                    terms: *terms,
-                    voucher: self.voucher(blank, terms, signature, signed),
+                    counter: *counter,
+                    terms: **terms,
+                    voucher: blank.complete(unblind(r)?, dleq),
                     refused: false,
                 };
                 Cast::Voucher(Box::new((blank.id(), held)))
             }
+            Shape::Foreign { place } => {
+                Cast::Foreign(*place, self.message.blinded_secret, signed.clone())
+            }
         })
-    }
-
-    fn voucher(
-        &self,
-        blank: &VoucherBlank,
-        terms: &Terms,
-        signature: PublicKey,
-        signed: &BlindSignature,
-    ) -> Voucher {
-        let dleq = signed.dleq.clone().filter(|_| !terms.issuer);
-        blank.complete(
-            signature,
-            dleq.map(|d| ProofDleq::new(d.e, d.s, self.r.clone())),
-        )
     }
 }

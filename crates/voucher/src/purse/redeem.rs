@@ -1,17 +1,18 @@
 //! The relay's money: vouchers into coins of its own.
 
-use super::book::key_of;
+use super::config::PurseConfig;
 use super::error::PurseError;
+use super::intake::as_they_are;
 use super::lightning::{Invoice, Paid};
-use super::record::{Coin, Input, MAX_SWAP};
-use super::till::{PurseConfig, Till};
-use super::{run, unlock};
+use super::record::Input;
+use super::run;
+use super::till::Till;
 use crate::id::VoucherId;
 use crate::keyring::Keyring;
 use crate::unit::MintId;
 use crate::verify::VerifiedVoucher;
 use coinfuse_wire::Msat;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub struct Redeemed {
 /// reports. Giving one twice is harmless.
 #[derive(Clone)]
 pub struct Redeemer {
-    till: Arc<Till>,
+    pub(super) till: Arc<Till>,
 }
 
 impl core::fmt::Debug for Redeemer {
@@ -73,11 +74,7 @@ impl Redeemer {
             let (mut proof, key) = voucher.redemption();
             // Signing fails for no key.
             if proof.sign_p2pk(key).is_ok() {
-                let coin = Coin::from_proof(voucher.mint(), &proof);
-                let input = Input {
-                    coin,
-                    unlock: unlock(&proof),
-                };
+                let input = Input::from_proof(voucher.mint(), &proof);
                 groups
                     .entry(voucher.mint().clone())
                     .or_default()
@@ -87,9 +84,16 @@ impl Redeemer {
         run(&self.till, |till| async move {
             let mut redeemed = Redeemed::default();
             for (mint, inputs) in groups {
-                for batch in inputs.chunks(MAX_SWAP / 2) {
-                    redeem_batch(&till, &mint, batch, &mut redeemed).await?;
-                }
+                let taken = till.try_take_in(&mint, &inputs, &mut as_they_are).await?;
+                let waiting = taken.waiting.iter().map(|(key, _)| key);
+                let done = taken.done.iter().chain(waiting);
+                redeemed
+                    .done
+                    .extend(done.map(|key| VoucherId::from_bytes(*key)));
+                let spent = taken.spent.iter().map(|key| VoucherId::from_bytes(*key));
+                redeemed.spent_before.extend(spent);
+                let earned = mint.unit().value(taken.units).unwrap_or(Msat::MAX);
+                redeemed.earned = redeemed.earned.saturating_add(earned);
             }
             Ok(redeemed)
         })
@@ -135,58 +139,4 @@ impl Redeemer {
         })
         .await
     }
-}
-
-/// The mint takes a batch whole or not at all; if it refuses, the coins that are spent are taken
-/// out and the rest is tried once more.
-async fn redeem_batch(
-    till: &Till,
-    mint: &MintId,
-    batch: &[Input],
-    redeemed: &mut Redeemed,
-) -> Result<(), PurseError> {
-    let mut seen = HashSet::new();
-    let mut batch: Vec<Input> = batch
-        .iter()
-        .filter(|input| seen.insert(key_of(&input.coin)))
-        .cloned()
-        .collect();
-    for refresh in [false, true] {
-        let unsent: Vec<_> = till
-            .read(|book| {
-                batch
-                    .iter()
-                    .filter(|i| !book.in_swap(&name(i)))
-                    .cloned()
-                    .collect()
-            })
-            .await;
-        let (planned, written) = match unsent.is_empty() {
-            true => break,
-            false => till.plan_intake(mint, unsent, refresh).await?,
-        };
-        match till.execute(planned, Some(written)).await {
-            Err(PurseError::Refused { .. }) if !refresh => {
-                let unspent = till.unspent(mint, &batch).await?;
-                let (rest, gone): (Vec<_>, Vec<_>) = batch
-                    .into_iter()
-                    .partition(|i| unspent.contains(&key_of(&i.coin)));
-                redeemed.spent_before.extend(gone.iter().map(name));
-                batch = rest;
-            }
-            Ok(brought) => {
-                let earned = mint.unit().value(brought.plain).unwrap_or(Msat::MAX);
-                redeemed.earned = redeemed.earned.saturating_add(earned);
-                redeemed.done.extend(batch.iter().map(name));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    redeemed.done.extend(batch.iter().map(name));
-    Ok(())
-}
-
-fn name(input: &Input) -> VoucherId {
-    VoucherId::from_bytes(key_of(&input.coin))
 }

@@ -40,16 +40,19 @@ pub(crate) enum Table {
     Vouchers,
     /// Swaps that have been or are about to be sent: by number.
     Swaps,
-    /// Counters and version, by name.
+    /// Signatures on the outputs of callers: by tag.
+    Signed,
+    /// Counters, by name.
     Meta,
 }
 
 impl Table {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Coins,
         Self::Lent,
         Self::Vouchers,
         Self::Swaps,
+        Self::Signed,
         Self::Meta,
     ];
 
@@ -59,6 +62,7 @@ impl Table {
             Self::Lent => "lent",
             Self::Vouchers => "vouchers",
             Self::Swaps => "swaps",
+            Self::Signed => "signed",
             Self::Meta => "meta",
         })
     }

@@ -1,6 +1,8 @@
 //! Real money at a real mint: bought, presented, redeemed, refunded; and nothing is lost when the
 //! power goes.
 
+mod chest;
 mod crash;
+mod foreign;
 mod town;
 mod trade;

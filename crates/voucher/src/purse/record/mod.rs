@@ -1,12 +1,16 @@
 //! What the purse writes down.
 
-use super::book::key_of;
+mod signed;
+mod swap;
+
+pub(crate) use signed::Signed;
+pub(crate) use swap::{Content, Input, Output, Purpose, Swap, Tag};
+
 use crate::key::{VoucherPublicKey, read_point};
-use crate::unit::{Denomination, MintId, Unit};
+use crate::unit::{MintId, Unit};
 use crate::voucher::Voucher;
-use cashu::nut11::P2PKWitness;
 use cashu::secret::Secret;
-use cashu::{Id, Proof, PublicKey, Witness};
+use cashu::{Id, Proof, PublicKey};
 use coinfuse_wire::{Decode, DecodeError, Encode, Reader, RelayId, UnixTime, Writer};
 
 /// The longest secret, URL or signature that is read back.
@@ -67,43 +71,6 @@ impl Decode for Coin {
     }
 }
 
-/// A coin that a swap spends; with the signature that opens its lock, if it has one.
-#[derive(Clone)]
-pub(crate) struct Input {
-    pub(crate) coin: Coin,
-    pub(crate) unlock: Option<String>,
-}
-
-impl Input {
-    pub(crate) fn to_proof(&self) -> Proof {
-        let mut proof = self.coin.to_proof();
-        proof.witness = self.unlock.clone().map(|signature| {
-            Witness::P2PKWitness(P2PKWitness {
-                signatures: vec![signature],
-            })
-        });
-        proof
-    }
-}
-
-impl Encode for Input {
-    fn encode(&self, out: &mut Writer) {
-        out.value(&self.coin);
-        out.bytes(self.unlock.as_deref().unwrap_or_default().as_bytes());
-    }
-}
-
-impl Decode for Input {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let coin = Coin::decode(reader)?;
-        let unlock = reader.text(MAX_TEXT, "signature")?;
-        Ok(Self {
-            coin,
-            unlock: (!unlock.is_empty()).then(|| unlock.to_owned()),
-        })
-    }
-}
-
 /// For whom a voucher is, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
@@ -136,89 +103,10 @@ impl Decode for Terms {
     }
 }
 
-/// A coin that a swap asks for. Its secrets follow from the purse's seed and `counter`.
-#[derive(Clone)]
-pub(crate) struct Output {
-    pub(crate) denomination: Denomination,
-    pub(crate) counter: u64,
-    /// `None` for a plain coin of the purse.
-    pub(crate) terms: Option<Terms>,
-}
-
-impl Encode for Output {
-    fn encode(&self, out: &mut Writer) {
-        out.value(&self.denomination);
-        out.varint(self.counter);
-        out.u8(self.terms.is_some().into());
-        if let Some(terms) = &self.terms {
-            out.value(terms);
-        }
-    }
-}
-
-impl Decode for Output {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let denomination = Denomination::decode(reader)?;
-        let counter = reader.varint("counter")?;
-        let terms = match read_bool(reader)? {
-            true => Some(Terms::decode(reader)?),
-            false => None,
-        };
-        Ok(Self {
-            denomination,
-            counter,
-            terms,
-        })
-    }
-}
-
 /// What makes the secrets of a swap's outputs its own, besides the counter: the name of its first
 /// input, a coin that can be spent once. A counter alone would come again when an old copy of the
 /// purse is put back, or when two purses have the same seed.
 pub(crate) type Salt = [u8; 32];
-
-/// A swap, complete: whoever has it can send it again, and recognise every coin that comes of it.
-#[derive(Clone)]
-pub(crate) struct Swap {
-    pub(crate) number: u64,
-    pub(crate) mint: MintId,
-    pub(crate) keyset: Id,
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) outputs: Vec<Output>,
-}
-
-impl Swap {
-    /// See [`Salt`].
-    pub(crate) fn salt(&self) -> Salt {
-        self.inputs
-            .first()
-            .map_or([0; 32], |input| key_of(&input.coin))
-    }
-}
-
-impl Encode for Swap {
-    fn encode(&self, out: &mut Writer) {
-        out.u64(self.number);
-        out.value(&self.mint);
-        put_id(out, &self.keyset);
-        out.varint(self.inputs.len() as u64);
-        self.inputs.iter().for_each(|input| out.value(input));
-        out.varint(self.outputs.len() as u64);
-        self.outputs.iter().for_each(|output| out.value(output));
-    }
-}
-
-impl Decode for Swap {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            number: reader.u64("swap number")?,
-            mint: MintId::decode(reader)?,
-            keyset: read_id(reader)?,
-            inputs: read_list(reader)?,
-            outputs: read_list(reader)?,
-        })
-    }
-}
 
 /// A voucher that was bought and is not settled.
 #[derive(Clone)]
@@ -295,8 +183,14 @@ fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     }
 }
 
-fn read_list<T: Decode>(reader: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
-    (0..reader.bounded(MAX_SWAP, "list")?)
+fn read_list<T: Decode>(reader: &mut Reader<'_>, max: usize) -> Result<Vec<T>, DecodeError> {
+    (0..reader.bounded(max, "list")?)
         .map(|_| T::decode(reader))
+        .collect()
+}
+
+fn read_texts(reader: &mut Reader<'_>, max: usize) -> Result<Vec<String>, DecodeError> {
+    (0..reader.bounded(max, "list")?)
+        .map(|_| Ok(reader.text(MAX_TEXT, "text")?.to_owned()))
         .collect()
 }
