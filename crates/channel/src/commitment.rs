@@ -31,6 +31,16 @@ pub enum BalanceError {
     Terms(#[from] ParamsError),
 }
 
+impl BalanceError {
+    /// For a balance that cannot be over capacity.
+    pub(crate) fn terms(self) -> ParamsError {
+        match self {
+            Self::Terms(error) => error,
+            Self::OverCapacity { .. } => ParamsError::Underivable,
+        }
+    }
+}
+
 /// Signs and checks a channel's commitments.
 #[derive(Clone)]
 pub(crate) struct Commitments {

@@ -88,6 +88,10 @@ impl Keyset {
         self.final_expiry
     }
 
+    pub(crate) const fn keys(&self) -> &BTreeMap<u64, PublicKey> {
+        &self.keys
+    }
+
     /// The mint's key for coins of this amount.
     pub fn key(&self, amount: Amount) -> Option<&PublicKey> {
         self.keys.get(&amount.to_u64())
@@ -140,6 +144,11 @@ pub struct Ladder {
 }
 
 impl Ladder {
+    /// The amounts, largest first.
+    pub fn steps(&self) -> impl Iterator<Item = Amount> + use<'_> {
+        self.steps.iter().copied().map(Amount::from)
+    }
+
     /// Which coins make up `amount`, as (amount, number), smallest first (SPILMAN 2, `amounts`).
     pub fn split(&self, amount: Amount) -> Result<Vec<(Amount, u32)>, AmountError> {
         self.count(amount.to_u64())?;

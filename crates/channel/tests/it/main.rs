@@ -1,1 +1,4 @@
-//! Integration tests.
+//! The machines of both sides, driven as a host would.
+
+mod bank;
+mod life;
