@@ -23,7 +23,7 @@ pub struct PurseConfig {
     /// How long vouchers stay locked to their relay; rounded up to a whole day, so that the
     /// locktime does not tell the time of purchase. Default: 30 days.
     pub lock_for: Duration,
-    /// How long a mint may take to answer a swap. Default: 30 s.
+    /// How long a mint may take to answer a call. Default: 30 s.
     pub timeout: Duration,
     /// Keep to the pace that public mints expect (`cdk`'s rate limit). Default: true; off for a mint
     /// of one's own and in tests. Without effect where `connector` is given.

@@ -6,8 +6,8 @@ use super::store::StoreError;
 use crate::unit::MintId;
 use coinfuse_wire::Msat;
 
-/// Why a purse or a redeemer could not do what it was asked to. No money is lost by any of them:
-/// what is unfinished is on disk, and [`Purse::recover`](crate::Purse::recover) goes on with it.
+/// Why a purse or a redeemer could not do what it was asked to. None of them loses money of the
+/// purse: what is unfinished is on disk, and [`Purse::recover`](crate::Purse::recover) goes on with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PurseError {

@@ -139,8 +139,11 @@ impl Till {
             true => KeysetLoadPolicy::Refresh,
             false => KeysetLoadPolicy::default(),
         };
-        let keysets = self.wallet(mint)?.wallet.keysets(policy).await;
-        keysets.map_err(|source| unfinished(mint, source))
+        let keysets = self.wallet(mint)?.wallet.keysets(policy);
+        let keysets = tokio::time::timeout(self.timeout, keysets).await;
+        keysets
+            .unwrap_or(Err(cdk::Error::Timeout))
+            .map_err(|source| unfinished(mint, source))
     }
 
     /// The active keyset that is cheapest to spend.
@@ -178,8 +181,13 @@ impl Till {
 
     /// A keyset that need not be active any more.
     pub(crate) async fn known_keyset(&self, mint: &MintId, id: Id) -> Result<KeySet, PurseError> {
-        let keyset = self.wallet(mint)?.wallet.keyset(id).await;
-        checked(mint, keyset.map_err(|source| unfinished(mint, source))?)
+        for refresh in [false, true] {
+            let keysets = self.keysets(mint, refresh).await?;
+            if let Some(keyset) = keysets.into_iter().find(|keyset| keyset.id == id) {
+                return checked(mint, keyset);
+            }
+        }
+        Err(unfinished(mint, cdk::Error::UnknownKeySet))
     }
 }
 

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-const ALL: Msat = Msat::new(100_000);
-const TAG: [u8; 32] = [8; 32];
-const AMOUNTS: [u64; 4] = [1024, 4, 4, 2048];
-const PRICE: Msat = Msat::new(3080);
+pub(super) const ALL: Msat = Msat::new(100_000);
+pub(super) const TAG: [u8; 32] = [8; 32];
+pub(super) const AMOUNTS: [u64; 4] = [1024, 4, 4, 2048];
+pub(super) const PRICE: Msat = Msat::new(3080);
 
 /// A purse with money in it.
-async fn rich() -> (Town, TempDir, Purse) {
+pub(super) async fn rich() -> (Town, TempDir, Purse) {
     let town = Town::found(&LoopbackLightning::new(), 1, Unit::Msat).await;
     let dir = tempfile::tempdir().unwrap();
     let purse = town.purse(dir.path()).await;
@@ -26,27 +26,27 @@ async fn rich() -> (Town, TempDir, Purse) {
 }
 
 /// Somebody else.
-async fn other(town: &Town) -> (TempDir, Redeemer) {
+pub(super) async fn other(town: &Town) -> (TempDir, Redeemer) {
     let dir = tempfile::tempdir().unwrap();
     let other = Redeemer::open(&town.config(dir.path())).await.unwrap();
     other.keyring().await;
     (dir, other)
 }
 
-async fn balance(purse: &Purse, town: &Town) -> Msat {
+pub(super) async fn balance(purse: &Purse, town: &Town) -> Msat {
     purse.balance(&town.id).await.unwrap()
 }
 
-async fn earned(redeemer: &Redeemer, town: &Town) -> Msat {
+pub(super) async fn earned(redeemer: &Redeemer, town: &Town) -> Msat {
     redeemer.earnings().await.unwrap()[&town.id]
 }
 
-fn rest(price: Msat) -> Msat {
+pub(super) fn rest(price: Msat) -> Msat {
     ALL.checked_sub(price).unwrap()
 }
 
 /// Coins that only both keys can spend.
-async fn locked(purse: &Purse, town: &Town, flag: &str) -> Vec<Proof> {
+pub(super) async fn locked(purse: &Purse, town: &Town, flag: &str) -> Vec<Proof> {
     let keyset = purse.keyset(&town.id, false).await.unwrap();
     let chest = Chest::of_two(3, &keyset, &AMOUNTS, flag);
     let outputs = chest.outputs.clone();
@@ -57,7 +57,7 @@ async fn locked(purse: &Purse, town: &Town, flag: &str) -> Vec<Proof> {
     chest.open(&keyset, &signed)
 }
 
-fn sign_all(request: &mut SwapRequest) -> Result<(), SignError> {
+pub(super) fn sign_all(request: &mut SwapRequest) -> Result<(), SignError> {
     request.sign_sig_all(key(1))?;
     request.sign_sig_all(key(2))
 }

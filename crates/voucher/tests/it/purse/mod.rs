@@ -4,5 +4,6 @@
 mod chest;
 mod crash;
 mod foreign;
+mod foreign_crash;
 mod town;
 mod trade;
