@@ -1,4 +1,6 @@
 //! Cashu Spilman payment channels, without I/O.
+//!
+//! Messages have a binary form ([`Open`], [`Update`]) and the JSON of the public draft ([`json`]).
 
 mod channel;
 mod coin;
@@ -6,6 +8,7 @@ mod commitment;
 mod derive;
 mod funding;
 mod hash;
+pub mod json;
 mod keyset;
 mod message;
 mod params;

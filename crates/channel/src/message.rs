@@ -229,7 +229,12 @@ pub(crate) fn read_signature(reader: &mut Reader<'_>) -> Result<Signature, Decod
 
 fn read_unit(reader: &mut Reader<'_>) -> Result<CurrencyUnit, DecodeError> {
     const WHAT: &str = "unit";
-    let text = reader.text(MAX_UNIT_LEN, WHAT)?;
+    parse_unit(reader.text(MAX_UNIT_LEN, WHAT)?)
+}
+
+/// A unit, written as it is hashed.
+pub(crate) fn parse_unit(text: &str) -> Result<CurrencyUnit, DecodeError> {
+    const WHAT: &str = "unit";
     let unit = CurrencyUnit::from_str(text).map_err(|_| DecodeError::Invalid { what: WHAT })?;
     match unit.to_string() == text {
         true => Ok(unit),

@@ -73,6 +73,10 @@ pub struct Unmoved<S, E> {
 
 /// What a sender was doing when it was written down.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "taken apart as soon as it is loaded"
+)]
 pub enum SenderState {
     /// It may or may not have asked the mint to sign the funding.
     Planned(Planned),

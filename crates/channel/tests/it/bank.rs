@@ -10,15 +10,15 @@ use coinfuse_channel::Keyset;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A mint with one keyset of powers of two.
-pub struct Bank {
+pub(crate) struct Bank {
     secrets: BTreeMap<u64, SecretKey>,
-    pub published: KeySet,
+    pub(crate) published: KeySet,
     signed: HashMap<String, BlindSignature>,
     spent: HashSet<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum BankError {
+pub(crate) enum BankError {
     Spent,
     Unbalanced,
     Witness,
@@ -26,7 +26,7 @@ pub enum BankError {
 }
 
 impl Bank {
-    pub fn new(exponents: u32, input_fee_ppk: u64) -> Self {
+    pub(crate) fn new(exponents: u32, input_fee_ppk: u64) -> Self {
         let secrets: BTreeMap<u64, SecretKey> = (0..exponents)
             .map(|bit| {
                 let mut bytes = [7; 32];
@@ -55,12 +55,12 @@ impl Bank {
         }
     }
 
-    pub fn keyset(&self) -> Keyset {
+    pub(crate) fn keyset(&self) -> Keyset {
         Keyset::new(&self.published).unwrap()
     }
 
     /// Signs, as if it had been paid.
-    pub fn issue(&mut self, outputs: &[BlindedMessage]) -> Vec<BlindSignature> {
+    pub(crate) fn issue(&mut self, outputs: &[BlindedMessage]) -> Vec<BlindSignature> {
         outputs.iter().map(|output| self.sign(output)).collect()
     }
 
@@ -84,7 +84,7 @@ impl Bank {
     }
 
     /// NUT-03, with NUT-11.
-    pub fn swap(&mut self, swap: &SwapRequest) -> Result<Vec<BlindSignature>, BankError> {
+    pub(crate) fn swap(&mut self, swap: &SwapRequest) -> Result<Vec<BlindSignature>, BankError> {
         let names: Vec<_> = swap.inputs().iter().map(name).collect();
         if names.iter().any(|name| self.spent.contains(name)) {
             return Err(BankError::Spent);
@@ -118,12 +118,15 @@ impl Bank {
     }
 
     /// NUT-07.
-    pub fn is_spent(&self, y: &cashu::PublicKey) -> bool {
+    pub(crate) fn is_spent(&self, y: &cashu::PublicKey) -> bool {
         self.spent.contains(&y.to_hex())
     }
 
     /// NUT-09.
-    pub fn restore(&self, outputs: &[BlindedMessage]) -> Vec<(BlindedMessage, BlindSignature)> {
+    pub(crate) fn restore(
+        &self,
+        outputs: &[BlindedMessage],
+    ) -> Vec<(BlindedMessage, BlindSignature)> {
         let find = |output: &BlindedMessage| {
             let signature = self.signed.get(&output.blinded_secret.to_hex())?;
             Some((output.clone(), signature.clone()))
