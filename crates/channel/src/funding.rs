@@ -25,6 +25,9 @@ pub enum MintFault {
     /// A signature is for another amount or keyset.
     #[error("signature {0} is for another amount or keyset")]
     Other(usize),
+    /// A signature is of a keyset that is not known here; no fault of the mint's.
+    #[error("a signature is of keyset {0}, which is not known here")]
+    Keyset(Id),
     /// A signature is not proven to be made with the mint's published key (NUT-12).
     #[error("signature {0} is not proven to be made with the mint's key")]
     Dleq(usize),

@@ -64,12 +64,13 @@ impl Closing {
         self.proofs.first()?.y().ok()
     }
 
-    /// Looks for what a settlement left to the sender (SPILMAN 8). `keyset` is the one under which
-    /// the receiver settled: that of the terms, or one of those the mint has activated since.
-    pub fn search(&self, keyset: &Keyset) -> Search<'_> {
+    /// Looks for what a settlement left to the sender (SPILMAN 8). `newer` are the keysets that the
+    /// mint has activated since the channel was set up, under which it may have been settled too.
+    pub fn search(&self, newer: &[Keyset]) -> Search<'_> {
+        let own = std::iter::once(&self.base.channel.keyset);
         Search {
             closing: self,
-            keyset: keyset.clone(),
+            keysets: own.chain(newer).cloned().collect(),
             index: 0,
             amounts: self.base.channel.ladder.steps().collect(),
             found: Vec::new(),
@@ -136,7 +137,7 @@ impl Refund<'_> {
 /// ```
 pub struct Search<'a> {
     closing: &'a Closing,
-    keyset: Keyset,
+    keysets: Vec<Keyset>,
     index: u32,
     amounts: Vec<Amount>,
     found: Vec<Coin>,
@@ -153,7 +154,8 @@ impl Search<'_> {
             return Ok(None);
         }
         let outputs = self.outputs()?;
-        let id = self.keyset.id();
+        // A mint looks the outputs up by their points, whatever the keyset.
+        let id = self.closing.params().keyset_id;
         Ok(Some(
             outputs.iter().map(|output| output.message(id)).collect(),
         ))
@@ -170,7 +172,8 @@ impl Search<'_> {
     ///
     /// # Errors
     ///
-    /// [`MintFault`] if a signature does not fit its output; ask again.
+    /// [`MintFault::Keyset`] if a signature is of a keyset that is not known here: search again with
+    /// it. Another [`MintFault`] if a signature does not fit its output.
     pub fn answer(
         &mut self,
         restored: &[(BlindedMessage, BlindSignature)],
@@ -194,14 +197,16 @@ impl Search<'_> {
     }
 
     fn coin(&self, output: &Output, signed: &BlindSignature) -> Result<Option<Coin>, MintFault> {
+        let known = |keyset: &&Keyset| keyset.id() == signed.keyset_id;
+        let keyset = self.keysets.iter().find(known);
+        let keyset = keyset.ok_or(MintFault::Keyset(signed.keyset_id))?;
         let signed = std::slice::from_ref(signed);
-        let (c, ..) = unblind(&self.keyset, std::slice::from_ref(output), signed)?.swap_remove(0);
-        let proof = proof(output, self.keyset.id(), c);
+        let (c, ..) = unblind(keyset, std::slice::from_ref(output), signed)?.swap_remove(0);
+        let proof = proof(output, keyset.id(), c);
         Ok(Coin::new(proof, &self.closing.base.key))
     }
 
-    /// The coins that were found; none if the receiver got everything, or settled under another
-    /// keyset.
+    /// The coins that were found; none if the receiver got everything.
     pub fn found(self) -> Vec<Coin> {
         self.found
     }

@@ -13,7 +13,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The most addresses that a client may give for one hop.
 pub const MAX_ADDRESSES: usize = 8;
 /// The longest payment, in bytes.
-pub const MAX_OFFER: usize = 4096;
+pub const MAX_OFFER: usize = 8192;
 /// The most items of one payment, and so the most refusals.
 pub const MAX_REFUSALS: usize = 64;
 
@@ -86,7 +86,7 @@ fn address(reader: &mut Reader<'_>) -> Result<SocketAddr, DecodeError> {
 /// A payment, whose contents this crate does not look into.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// How it is paid: 1 is vouchers.
+    /// How it is paid: one of the constants here, or one that is not known yet.
     pub method: u8,
     /// The payment itself, at most [`MAX_OFFER`] bytes.
     pub payment: Vec<u8>,
@@ -95,6 +95,12 @@ pub struct Offer {
 impl Offer {
     /// Ecash attached to one use, `coinfuse-voucher`.
     pub const VOUCHERS: u8 = 1;
+    /// Opens a payment channel, `coinfuse-channel`; credits its first balance.
+    pub const CHANNEL_OPEN: u8 = 2;
+    /// A higher balance of an open channel; credits the difference.
+    pub const CHANNEL_UPDATE: u8 = 3;
+    /// The last balance of a channel, which the relay is to settle; credits the difference.
+    pub const CHANNEL_CLOSE: u8 = 4;
 }
 
 impl fmt::Debug for Offer {

@@ -7,20 +7,20 @@ use coinfuse_channel::*;
 use coinfuse_wire::{Decode, Encode, UnixTime};
 use std::convert::Infallible;
 
-pub const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
-pub const EXPIRY: UnixTime = UnixTime::from_secs(1_900_000_000 + 24 * 3600);
-pub const MINT: &str = "https://mint.example";
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_900_000_000);
+pub(crate) const EXPIRY: UnixTime = UnixTime::from_secs(1_900_000_000 + 24 * 3600);
+pub(crate) const MINT: &str = "https://mint.example";
 
-pub fn key(byte: u8) -> SecretKey {
+pub(crate) fn key(byte: u8) -> SecretKey {
     SecretKey::from_slice(&[byte; 32]).unwrap()
 }
 
 /// Saves in no time.
-pub fn saved<S: std::fmt::Debug>(step: Unsaved<S>) -> S {
+pub(crate) fn saved<S: std::fmt::Debug>(step: Unsaved<S>) -> S {
     step.save(|_| Ok::<_, Infallible>(())).unwrap()
 }
 
-pub fn params(bank: &Bank, capacity: u64) -> Params {
+pub(crate) fn params(bank: &Bank, capacity: u64) -> Params {
     let ladder = bank.keyset().ladder(Amount::ZERO);
     let funding = ladder.before_fees(capacity.into()).unwrap();
     Params {
@@ -38,13 +38,13 @@ pub fn params(bank: &Bank, capacity: u64) -> Params {
     }
 }
 
-pub fn terms(bank: &Bank) -> Terms {
+pub(crate) fn terms(bank: &Bank) -> Terms {
     let mut terms = Terms::new(key(2));
     terms.keysets.push((MINT.into(), bank.keyset()));
     terms
 }
 
-pub fn funded(bank: &mut Bank, capacity: u64) -> Sender {
+pub(crate) fn funded(bank: &mut Bank, capacity: u64) -> Sender {
     let planned = saved(Planned::new(params(bank, capacity), &bank.keyset(), &key(1)).unwrap());
     let signatures = bank.issue(&planned.outputs());
     saved(planned.funded(&signatures).unwrap())
@@ -100,7 +100,7 @@ fn money_is_conserved_over_a_channels_life() {
         saved(settled.collected());
 
         assert!(bank.is_spent(&closing.watch().unwrap()));
-        let mut search = closing.search(&bank.keyset());
+        let mut search = closing.search(&[]);
         while let Some(question) = search.question().unwrap() {
             search.answer(&bank.restore(&question)).unwrap();
         }
