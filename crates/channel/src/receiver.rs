@@ -177,16 +177,24 @@ pub(crate) struct Base {
 }
 
 /// A balance as it is written down.
-struct Word {
+pub(crate) struct Word {
     balance: Amount,
     signature: Signature,
 }
 
 impl Word {
-    const fn of(update: &Update) -> Self {
+    pub(crate) const fn of(update: &Update) -> Self {
         Self {
             balance: update.balance,
             signature: update.signature,
+        }
+    }
+
+    pub(crate) const fn update(&self, channel: ChannelId) -> Update {
+        Update {
+            channel,
+            balance: self.balance,
+            signature: self.signature,
         }
     }
 }
@@ -311,11 +319,7 @@ impl Receiver {
             margin: terms.margin,
         };
         let word = rows.read(part::BALANCE)?.unwrap_or(opening.balance);
-        let last = Update {
-            channel: id,
-            balance: word.balance,
-            signature: word.signature,
-        };
+        let last = word.update(id);
         let receiver = Self::new(base, proofs, last);
         match end {
             None => Ok(ReceiverState::Open(receiver)),
@@ -394,6 +398,29 @@ impl Receiver {
     pub fn settle(self) -> Unsaved<Settling> {
         let keyset = self.base.channel.keyset.clone();
         self.into_settling().under(&keyset)
+    }
+
+    /// Settles at a balance that both parties agree on, which may be lower than what was paid: the
+    /// receiver gives the difference back. Whether it does is for the caller to decide.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the sender has not signed this balance; nothing has changed.
+    pub fn settle_at(
+        mut self,
+        update: &Update,
+    ) -> Result<Unsaved<Settling>, Box<Unmoved<Self, Refusal>>> {
+        let judged = match update.channel == self.id() {
+            true => self.check(update),
+            false => Err(Refusal::OtherChannel),
+        };
+        match judged {
+            Ok(()) => {
+                self.last = *update;
+                Ok(self.settle())
+            }
+            Err(error) => Err(Box::new(Unmoved { state: self, error })),
+        }
     }
 
     fn into_settling(self) -> Settling {

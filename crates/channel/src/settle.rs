@@ -8,7 +8,7 @@ use crate::funding::{MintFault, proof, unblind};
 use crate::keyset::Keyset;
 use crate::message::{Update, read_list, read_point};
 use crate::params::{ChannelId, Params};
-use crate::receiver::{Base, Closed, ReceiverState, part};
+use crate::receiver::{Base, Closed, ReceiverState, Word, part};
 use crate::rows::LoadError;
 use crate::sender::Unmoved;
 use crate::step::Unsaved;
@@ -18,10 +18,10 @@ use core::fmt;
 
 /// How far a channel's end had come.
 pub(crate) enum End {
-    /// It is settled under this keyset, which is the terms' own or a newer one.
-    Settling(Box<Keyset>),
-    /// The mint has signed, under this keyset.
-    Settled(Box<Keyset>, Vec<PublicKey>),
+    /// It is settled at this balance under this keyset, which is the terms' own or a newer one.
+    Settling(Word, Box<Keyset>),
+    /// The mint has signed.
+    Settled(Word, Box<Keyset>, Vec<PublicKey>),
     /// It is over.
     Closed,
 }
@@ -29,12 +29,14 @@ pub(crate) enum End {
 impl Encode for End {
     fn encode(&self, out: &mut Writer) {
         match self {
-            Self::Settling(keyset) => {
+            Self::Settling(word, keyset) => {
                 out.u8(1);
+                out.value(word);
                 out.value(&**keyset);
             }
-            Self::Settled(keyset, signatures) => {
+            Self::Settled(word, keyset, signatures) => {
                 out.u8(2);
+                out.value(word);
                 out.value(&**keyset);
                 out.varint(signatures.len() as u64);
                 signatures.iter().for_each(|c| out.put(&c.to_bytes()));
@@ -55,11 +57,16 @@ impl Decode for Point {
 impl Decode for End {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match reader.u8("end")? {
-            1 => Self::Settling(Box::new(Keyset::decode(reader)?)),
+            1 => Self::Settling(Word::decode(reader)?, Box::new(Keyset::decode(reader)?)),
             2 => {
+                let word = Word::decode(reader)?;
                 let keyset = Box::new(Keyset::decode(reader)?);
                 let points: Vec<Point> = read_list(reader, "signatures")?;
-                Self::Settled(keyset, points.into_iter().map(|point| point.0).collect())
+                Self::Settled(
+                    word,
+                    keyset,
+                    points.into_iter().map(|point| point.0).collect(),
+                )
             }
             3 => Self::Closed,
             got => {
@@ -99,11 +106,13 @@ impl Settling {
 
     pub(crate) fn resume(mut self, end: End) -> Result<ReceiverState, LoadError> {
         Ok(match end {
-            End::Settling(keyset) => {
+            End::Settling(word, keyset) => {
+                self.last = word.update(self.id());
                 self.keyset = *keyset;
                 ReceiverState::Settling(self)
             }
-            End::Settled(keyset, signatures) => {
+            End::Settled(word, keyset, signatures) => {
+                self.last = word.update(self.id());
                 self.keyset = *keyset;
                 let outputs = self.derive().map_err(|_| LoadError::Inconsistent)?;
                 if outputs.len() != signatures.len() {
@@ -179,7 +188,7 @@ impl Settling {
     /// sender's signature does not cover the keyset, so none has to be asked for (SPILMAN 6).
     pub fn under(mut self, keyset: &Keyset) -> Unsaved<Self> {
         self.keyset = keyset.clone();
-        let end = End::Settling(Box::new(keyset.clone()));
+        let end = End::Settling(Word::of(&self.last), Box::new(keyset.clone()));
         Unsaved::new(self.id(), part::END, end.to_bytes(), self)
     }
 
@@ -194,7 +203,11 @@ impl Settling {
     ) -> Result<Unsaved<Settled>, Box<Unmoved<Self, MintFault>>> {
         match self.unblind(signatures) {
             Ok((outputs, signatures)) => {
-                let end = End::Settled(Box::new(self.keyset.clone()), signatures.clone());
+                let end = End::Settled(
+                    Word::of(&self.last),
+                    Box::new(self.keyset.clone()),
+                    signatures.clone(),
+                );
                 let (id, bytes) = (self.id(), end.to_bytes());
                 let next = self.complete(&outputs, &signatures);
                 Ok(Unsaved::new(id, part::END, bytes, next))
