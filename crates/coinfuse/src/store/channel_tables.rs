@@ -213,9 +213,6 @@ fn places(
         Some(before) => (stage, before.secs(), &[0; 32]),
         None => (stage + 1, 0, &[0; 32]),
     };
-    if start >= end {
-        return Ok(Vec::new());
-    }
     let from = match after {
         Some(_) => Bound::Excluded(start),
         None => Bound::Included(start),
