@@ -70,7 +70,7 @@ impl Book {
             }
             Table::Swaps => {
                 let swap = Swap::from_bytes(value).map_err(bad)?;
-                let keys = swap.inputs.iter().map(|input| key_of(&input.coin));
+                let keys = swap.inputs.iter().map(|input| input.key);
                 self.busy.extend(keys.map(|key| (key, swap.number)));
                 self.swaps.insert(swap.number, swap);
             }
@@ -217,7 +217,7 @@ impl Book {
     /// Enters a swap; whoever sends it waits until the changes are on disk. `None` if a coin is in
     /// another swap.
     pub(crate) fn begin(&mut self, swap: &Swap) -> Option<Vec<Change>> {
-        let keys: Vec<_> = swap.inputs.iter().map(|i| key_of(&i.coin)).collect();
+        let keys: Vec<_> = swap.inputs.iter().map(|i| i.key).collect();
         if keys.iter().any(|key| self.busy.contains_key(key)) {
             return None;
         }
@@ -242,7 +242,7 @@ impl Book {
             return Vec::new();
         };
         for input in &swap.inputs {
-            let id = VoucherId::from_bytes(key_of(&input.coin));
+            let id = VoucherId::from_bytes(input.key);
             changes.extend(self.drop_voucher(&id));
         }
         changes.extend(self.put_casts(swap, casts));

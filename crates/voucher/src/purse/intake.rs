@@ -1,6 +1,6 @@
 //! Coins that come from elsewhere, into plain coins of the purse.
 
-use super::book::{CoinKey, Place, key_of};
+use super::book::{CoinKey, Place};
 use super::error::PurseError;
 use super::record::{Input, MAX_SWAP, Swap};
 use super::running::Claim;
@@ -66,7 +66,7 @@ impl Till {
                     Err(error) => return Err(error),
                 }
             }
-            inputs.retain(|input| left.contains(&key_of(&input.coin)));
+            inputs.retain(|input| left.contains(&input.key));
         }
         match units {
             0 if spent => Err(PurseError::Spent(mint.clone())),
@@ -85,7 +85,7 @@ impl Till {
         let mut seen = HashSet::new();
         let inputs: Vec<_> = inputs
             .iter()
-            .filter(|input| seen.insert(key_of(&input.coin)))
+            .filter(|input| seen.insert(input.key))
             .cloned()
             .collect();
         let mut taken = Taken::default();
@@ -114,7 +114,7 @@ impl Till {
             match self.take_whole(mint, &batch, refresh, sign).await {
                 Ok(Some(brought)) => {
                     taken.units = taken.units.saturating_add(brought.plain);
-                    taken.done.extend(batch.iter().map(|i| key_of(&i.coin)));
+                    taken.done.extend(batch.iter().map(|i| i.key));
                     return Ok(());
                 }
                 // Another task was faster with one of them.
@@ -123,8 +123,8 @@ impl Till {
                     let unspent = self.unspent(mint, &batch).await?;
                     let (rest, gone): (Vec<_>, Vec<_>) = batch
                         .into_iter()
-                        .partition(|input| unspent.contains(&key_of(&input.coin)));
-                    taken.spent.extend(gone.iter().map(|i| key_of(&i.coin)));
+                        .partition(|input| unspent.contains(&input.key));
+                    taken.spent.extend(gone.iter().map(|i| i.key));
                     batch = rest;
                     refresh = true;
                 }
@@ -138,7 +138,7 @@ impl Till {
         self.read(|book| {
             let mut free = Vec::with_capacity(batch.len());
             for input in batch {
-                let key = key_of(&input.coin);
+                let key = input.key;
                 match book.find(mint, &key) {
                     None => free.push(input),
                     Some(Place::Purse) => taken.done.push(key),

@@ -1,6 +1,5 @@
 //! Vouchers that come back after their locktime.
 
-use super::book::key_of;
 use super::error::PurseError;
 use super::intake::as_they_are;
 use super::record::{Held, Input, MAX_SWAP};
@@ -36,10 +35,10 @@ pub(super) async fn refund_at(
     let unspent = till.unspent(mint, &inputs).await?;
     let (back, gone): (Vec<_>, Vec<_>) = inputs
         .into_iter()
-        .partition(|input| unspent.contains(&key_of(&input.coin)));
+        .partition(|input| unspent.contains(&input.key));
     let gone: Vec<_> = gone
         .iter()
-        .map(|input| VoucherId::from_bytes(key_of(&input.coin)))
+        .map(|input| VoucherId::from_bytes(input.key))
         .collect();
     till.change(|book| {
         (

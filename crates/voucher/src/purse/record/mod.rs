@@ -103,9 +103,10 @@ impl Decode for Terms {
     }
 }
 
-/// What makes the secrets of a swap's outputs its own, besides the counter: the name of its first
-/// input, a coin that can be spent once. A counter alone would come again when an old copy of the
-/// purse is put back, or when two purses have the same seed.
+/// What makes the secrets of a swap's outputs its own, besides the counter: a hash of what goes in
+/// and what comes out. A counter alone would come again when an old copy of the purse is put back,
+/// or when two purses have the same seed; then another swap of the same coins would have outputs
+/// that the mint has signed already, as part of the first.
 pub(crate) type Salt = [u8; 32];
 
 /// A voucher that was bought and is not settled.

@@ -4,8 +4,9 @@ use super::{
     Coin, MAX_SWAP, MAX_TEXT, Salt, Terms, put_id, read_bool, read_id, read_list, read_texts,
 };
 use crate::key::read_point;
-use crate::purse::book::key_of;
+use crate::purse::book::{CoinKey, key_of};
 use crate::unit::MintId;
+use bitcoin::hashes::{Hash, HashEngine, sha256};
 use cashu::nut11::P2PKWitness;
 use cashu::nuts::HTLCWitness;
 use cashu::{BlindedMessage, Id, Proof, PublicKey, Witness};
@@ -20,26 +21,30 @@ const MAX_SIGNATURES: usize = 64;
 /// A coin that a swap spends; with what opens its lock, if it has one.
 #[derive(Clone)]
 pub(crate) struct Input {
+    /// Of the coin; kept, since it costs a hash to the curve.
+    pub(crate) key: CoinKey,
     pub(crate) coin: Coin,
     pub(crate) witness: Option<Witness>,
 }
 
 impl Input {
     /// A coin without a lock.
-    pub(crate) const fn plain(coin: Coin) -> Self {
+    pub(crate) fn plain(coin: Coin) -> Self {
+        Self::new(coin, None)
+    }
+
+    fn new(coin: Coin, witness: Option<Witness>) -> Self {
         Self {
+            key: key_of(&coin),
             coin,
-            witness: None,
+            witness,
         }
     }
 
     /// What of a proof the mint must see, and no more: a DLEQ proof or an ephemeral key would tell
     /// it where the coin comes from.
     pub(crate) fn from_proof(mint: &MintId, proof: &Proof) -> Self {
-        Self {
-            coin: Coin::from_proof(mint, proof),
-            witness: proof.witness.clone(),
-        }
+        Self::new(Coin::from_proof(mint, proof), proof.witness.clone())
     }
 
     pub(crate) fn to_proof(&self) -> Proof {
@@ -87,7 +92,7 @@ impl Decode for Input {
             })),
             _ => return Err(DecodeError::Invalid { what: "witness" }),
         };
-        Ok(Self { coin, witness })
+        Ok(Self::new(coin, witness))
     }
 }
 
@@ -212,9 +217,17 @@ pub(crate) struct Swap {
 impl Swap {
     /// See [`Salt`].
     pub(crate) fn salt(&self) -> Salt {
-        self.inputs
-            .first()
-            .map_or([0; 32], |input| key_of(&input.coin))
+        let mut outputs = Writer::new();
+        outputs.value(&self.mint);
+        put_id(&mut outputs, &self.keyset);
+        self.outputs.iter().for_each(|output| outputs.value(output));
+        let mut engine = sha256::Hash::engine();
+        engine.input(b"Coinfuse_swap_v1");
+        // Without witnesses: they may sign the outputs that follow from the salt.
+        engine.input(&(self.inputs.len() as u64).to_be_bytes());
+        self.inputs.iter().for_each(|i| engine.input(&i.key));
+        engine.input(&outputs.into_bytes());
+        sha256::Hash::from_engine(engine).to_byte_array()
     }
 
     /// True if these are the outputs that it has signed for its caller, in their order.
@@ -286,7 +299,7 @@ mod tests {
             secret: Secret::new(format!("secret {n}")),
             signature: point(n),
         };
-        Input { coin, witness }
+        Input::new(coin, witness)
     }
 
     fn swap() -> Swap {

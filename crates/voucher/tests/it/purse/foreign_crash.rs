@@ -152,43 +152,65 @@ async fn a_refusal_that_was_lost_frees_coins_and_tag() {
     purse.sign_outputs(TAG, &town.id, outputs).await.unwrap();
 }
 
+const COIN: Msat = Msat::new(1 << 15);
+
+/// A purse with two coins, of [`COIN`] each.
+async fn two_coins() -> (Town, TempDir, Purse, KeySet) {
+    let (town, _dir, rich) = rich().await;
+    let keyset = rich.keyset(&town.id, false).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let purse = town.purse(dir.path()).await;
+    for n in [50, 51] {
+        let chest = Chest::plain(n, &keyset, &[COIN.get()]);
+        let outputs = chest.outputs.clone();
+        let signed = rich.sign_outputs([n; 32], &town.id, outputs).await.unwrap();
+        let proofs = chest.open(&keyset, &signed);
+        assert_eq!(purse.take_in(&town.id, &proofs).await.unwrap(), COIN);
+    }
+    (town, dir, purse, keyset)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_of_the_purse_does_not_pay_for_what_is_signed() {
     // With change, and without.
-    for amounts in [&AMOUNTS[..], &[1 << 16]] {
-        let (town, dir, purse) = rich().await;
-        // Two coins of 65536, so that there is one to try with.
-        town.fill(&purse, Msat::new(1 << 16)).await;
-        let all = balance(&purse, &town).await;
-        let keyset = purse.keyset(&town.id, false).await.unwrap();
+    for amounts in [&AMOUNTS[..], &[COIN.get()]] {
+        let (town, dir, purse, keyset) = two_coins().await;
         let chest = Chest::plain(1, &keyset, amounts);
         let price = Msat::new(amounts.iter().sum());
+        let left = Msat::new(2 * COIN.get()).checked_sub(price).unwrap();
         let copy = copy_dir(dir.path());
         let sign = async |purse: &Purse, tag| {
             let outputs = chest.outputs.clone();
             purse.sign_outputs(tag, &town.id, outputs).await.unwrap()
         };
         let signed = sign(&purse, TAG).await;
-        assert_eq!(
-            balance(&purse, &town).await,
-            all.checked_sub(price).unwrap()
-        );
+        assert_eq!(balance(&purse, &town).await, left);
         // Under another tag the outputs are known to the mint, and the coins stay here.
         assert_eq!(sign(&purse, [9; 32]).await, signed);
-        assert_eq!(
-            balance(&purse, &town).await,
-            all.checked_sub(price).unwrap()
-        );
+        assert_eq!(balance(&purse, &town).await, left);
         drop(purse);
         // The copy makes the very same swap.
         let purse = town.purse(copy.path()).await;
         assert_eq!(sign(&purse, TAG).await, signed);
-        assert_eq!(
-            balance(&purse, &town).await,
-            all.checked_sub(price).unwrap()
-        );
-        assert_eq!(town.owes().await, all);
+        assert_eq!(balance(&purse, &town).await, left);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coins_that_were_spent_elsewhere_are_dropped_and_others_pay() {
+    let (town, dir, purse, keyset) = two_coins().await;
+    let copy = copy_dir(dir.path());
+    let first = Chest::plain(1, &keyset, &AMOUNTS).outputs;
+    purse.sign_outputs(TAG, &town.id, first).await.unwrap();
+    drop(purse);
+    // The copy would pay with the same coin, and has another.
+    let purse = town.purse(copy.path()).await;
+    let second = Chest::plain(2, &keyset, &AMOUNTS);
+    let outputs = second.outputs.clone();
+    let signed = purse.sign_outputs(TAG, &town.id, outputs).await.unwrap();
+    second.open(&keyset, &signed);
+    let left = COIN.checked_sub(PRICE).unwrap();
+    assert_eq!(balance(&purse, &town).await, left);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,5 +5,6 @@ mod chest;
 mod crash;
 mod foreign;
 mod foreign_crash;
+mod foreign_walk;
 mod town;
 mod trade;
