@@ -117,13 +117,21 @@ pub(crate) enum Cast {
 }
 
 impl Mould {
-    /// All moulds of a swap, in its order. `None` only for arguments that happen once in 2^128.
+    /// All moulds of a swap, in the order in which they are sent: by amount (NUT-03), and among
+    /// equals by point, so that no place tells what is wanted from change. `None` only for arguments
+    /// that happen once in 2^128.
     pub(crate) fn for_swap(seed: &Seed, swap: &Swap) -> Option<Vec<Self>> {
         let salt = swap.salt();
-        swap.outputs
-            .iter()
-            .map(|output| Self::new(seed, &salt, swap, output))
-            .collect()
+        let moulds = swap.outputs.iter();
+        let moulds = moulds.map(|output| Self::new(seed, &salt, swap, output));
+        let mut moulds = moulds.collect::<Option<Vec<_>>>()?;
+        moulds.sort_by_cached_key(|mould| {
+            (
+                mould.message.amount,
+                mould.message.blinded_secret.to_bytes(),
+            )
+        });
+        Some(moulds)
     }
 
     fn new(seed: &Seed, salt: &Salt, swap: &Swap, output: &Output) -> Option<Self> {
@@ -221,5 +229,73 @@ impl Mould {
                 Cast::Foreign(*place, self.message.blinded_secret, signed.clone())
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::purse::record::{Input, Purpose};
+    use crate::unit::{MintId, Unit};
+    use std::str::FromStr;
+
+    fn point(n: u8) -> PublicKey {
+        SecretKey::from_slice(&[n; 32]).unwrap().public_key()
+    }
+
+    fn swap(coin: &str, foreign: u8) -> Swap {
+        let mint = MintId::new("https://mint.example", Unit::Msat).unwrap();
+        let keyset = cashu::Id::from_str("009a1f293253e41e").unwrap();
+        let input = Input::plain(Coin {
+            mint: mint.clone(),
+            keyset,
+            amount: 64,
+            secret: Secret::new(coin),
+            signature: point(1),
+        });
+        let output = |amount, content| Output { amount, content };
+        let stranger = |place, n| {
+            let point = point(n);
+            output(4, Content::Foreign { place, point })
+        };
+        let coin = |amount, counter| output(amount, Content::Coin { counter });
+        let mut outputs = vec![stranger(0, foreign), stranger(1, 200)];
+        outputs.extend([coin(4, 1), coin(4, 2), coin(2, 3)]);
+        Swap {
+            number: 1,
+            purpose: Purpose::Signing([1; 32]),
+            mint,
+            keyset,
+            inputs: vec![input],
+            outputs,
+        }
+    }
+
+    fn points(swap: &Swap) -> Vec<(u64, [u8; 33])> {
+        let moulds = Mould::for_swap(&Seed::new(&[7; 32]), swap).unwrap();
+        let messages = moulds.iter().map(|mould| &mould.message);
+        messages
+            .map(|m| (m.amount.to_u64(), m.blinded_secret.to_bytes()))
+            .collect()
+    }
+
+    #[test]
+    fn outputs_are_sent_by_amount_and_then_as_if_shuffled() {
+        let points = points(&swap("a", 100));
+        assert!(points.is_sorted());
+        assert_eq!(points[0].0, 2);
+    }
+
+    #[test]
+    fn another_swap_of_the_same_coin_has_other_secrets() {
+        let first = points(&swap("a", 100));
+        assert_eq!(points(&swap("a", 100)), first);
+        for other in [swap("a", 101), swap("b", 100)] {
+            let again = points(&other);
+            let same = again.iter().filter(|point| first.contains(point));
+            // Those of the caller, and none of ours.
+            let foreign = [100, 200].map(|n| (4, point(n).to_bytes()));
+            assert!(same.into_iter().all(|point| foreign.contains(point)));
+        }
     }
 }

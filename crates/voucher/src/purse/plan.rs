@@ -139,10 +139,8 @@ impl Book {
         mint: &MintId,
         keyset: Id,
         inputs: Vec<Input>,
-        mut outputs: Vec<(u64, Want)>,
+        outputs: Vec<(u64, Want)>,
     ) -> Swap {
-        // By amount (NUT-03), so that their order does not tell what is wanted from change.
-        outputs.sort_by_key(|(amount, _)| *amount);
         let mut next = || {
             self.counter += 1;
             self.counter
