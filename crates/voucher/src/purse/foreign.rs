@@ -31,8 +31,10 @@ macro_rules! facilities {
             ///
             /// # Errors
             ///
-            /// [`PurseError::Spent`] if all of them are spent: by an earlier call that has ended
-            /// well, or by somebody else. If some are, the others are taken in.
+            /// [`PurseError::Spent`] if all of them are spent: by an earlier call or a recovery that
+            /// has ended well, or by somebody else; the purse does not remember which. If only some
+            /// are, the others are taken in. After [`PurseError::Refused`] they are the caller's
+            /// still.
             pub async fn take_in(
                 &self,
                 mint: &MintId,
