@@ -1,7 +1,7 @@
 //! A channel as both parties derive it: checked terms, and the coins that follow from them.
 
 use crate::derive::{ChannelSecret, Context, Deriver, FundingKey, FundingKeys, Output};
-use crate::keyset::{AmountError, Keyset, Ladder, MAX_OUTPUTS};
+use crate::keyset::{AmountError, Keyset, Ladder, MAX_OUTPUTS, is_plain};
 use crate::params::{ChannelId, Params};
 use cashu::{Amount, CurrencyUnit, Id, SecretKey};
 use thiserror::Error;
@@ -151,9 +151,7 @@ impl Channel {
 }
 
 fn check(params: &Params, keyset: &Keyset) -> Result<(Ladder, Amount), ParamsError> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'|';
-    let mint = params.mint.as_bytes();
-    if mint.is_empty() || mint.len() > MAX_MINT_LEN || !mint.iter().copied().all(plain) {
+    if !is_plain(&params.mint, MAX_MINT_LEN) {
         return Err(ParamsError::Mint);
     }
     if params.keyset_id != keyset.id() {

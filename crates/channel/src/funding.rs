@@ -22,11 +22,12 @@ pub enum MintFault {
         /// What it was asked for.
         want: usize,
     },
-    /// A signature is for another amount or keyset.
-    #[error("signature {0} is for another amount or keyset")]
+    /// A signature is for another amount.
+    #[error("signature {0} is for another amount")]
     Other(usize),
-    /// A signature is of a keyset that is not known here; no fault of the mint's.
-    #[error("a signature is of keyset {0}, which is not known here")]
+    /// A signature is of another keyset than the one that is expected. No fault of the mint's if
+    /// it answered to an earlier swap: settle under this keyset, or search with it.
+    #[error("a signature is of keyset {0}, which is not the one expected")]
     Keyset(Id),
     /// A signature is not proven to be made with the mint's published key (NUT-12).
     #[error("signature {0} is not proven to be made with the mint's key")]
@@ -63,7 +64,10 @@ fn unblind_one(
     place: usize,
 ) -> Result<(PublicKey, SecretKey, SecretKey), MintFault> {
     let key = keyset.key(output.amount).ok_or(MintFault::Other(place))?;
-    if signed.amount != output.amount || signed.keyset_id != keyset.id() {
+    if signed.keyset_id != keyset.id() {
+        return Err(MintFault::Keyset(signed.keyset_id));
+    }
+    if signed.amount != output.amount {
         return Err(MintFault::Other(place));
     }
     signed

@@ -10,6 +10,12 @@ use thiserror::Error;
 /// default of `cdk`'s), and nobody must be made to derive more.
 pub const MAX_OUTPUTS: u64 = 1000;
 
+/// The most amounts of a keyset. What is written down must be possible to read back.
+pub(crate) const MAX_KEYS: usize = 1024;
+
+/// The longest name of a unit, in bytes.
+pub(crate) const MAX_UNIT_LEN: usize = 32;
+
 /// Why a keyset cannot carry channels. The mint that published it is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -20,9 +26,12 @@ pub enum KeysetError {
     /// An input would cost a unit or more, so that small coins are worth nothing.
     #[error("an input of keyset {0} costs a whole unit or more")]
     Fee(Id),
-    /// The keyset has no keys, or one for the amount zero.
-    #[error("keyset {0} has no amounts, or the amount zero")]
+    /// The keyset has no keys, or one for the amount zero, or more than anybody needs.
+    #[error("keyset {0} has no amounts, more than {MAX_KEYS}, or the amount zero")]
     Amounts(Id),
+    /// The name of the unit is too long, or has a character that separates fields in the hash.
+    #[error("the unit of keyset {0} is empty, longer than {MAX_UNIT_LEN} bytes, or not plain")]
+    Unit(Id),
 }
 
 /// A keyset whose id was checked against its keys.
@@ -50,11 +59,12 @@ impl Keyset {
             .iter()
             .map(|(amount, key)| (amount.to_u64(), *key))
             .collect();
-        if keys
-            .first_key_value()
-            .is_none_or(|(amount, _)| *amount == 0)
-        {
+        let least = keys.keys().next().copied().unwrap_or(0);
+        if least == 0 || keys.len() > MAX_KEYS {
             return Err(KeysetError::Amounts(id));
+        }
+        if !is_plain(&published.unit.to_string(), MAX_UNIT_LEN) {
+            return Err(KeysetError::Unit(id));
         }
         Ok(Self {
             id,
@@ -112,6 +122,12 @@ impl fmt::Debug for Keyset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keyset({}, {})", self.id, self.unit)
     }
+}
+
+/// Whether a text can stand between separators in a hash: from 1 to `max` bytes of visible ASCII.
+pub(crate) fn is_plain(text: &str, max: usize) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'|';
+    (1..=max).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// Why an amount is not one for a channel. Whoever chose the terms is at fault.

@@ -9,7 +9,7 @@
 //! draft, where they do, is in [`crate::json`].
 
 use crate::channel::MAX_MINT_LEN;
-use crate::keyset::MAX_OUTPUTS;
+use crate::keyset::{MAX_OUTPUTS, MAX_UNIT_LEN};
 use crate::params::{ChannelId, Params};
 use bitcoin::secp256k1::schnorr::Signature;
 use cashu::secret::Secret;
@@ -17,9 +17,6 @@ use cashu::{Amount, CurrencyUnit, Id, PublicKey, SecretKey};
 use coinfuse_wire::{Decode, DecodeError, Encode, Reader, UnixTime, Writer};
 use core::fmt;
 use core::str::FromStr;
-
-/// The longest name of a unit, in bytes.
-const MAX_UNIT_LEN: usize = 32;
 
 /// The sender's word for a balance: all that the receiver was ever paid through the channel.
 #[derive(Clone, Copy, PartialEq, Eq)]

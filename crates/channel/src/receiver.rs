@@ -8,7 +8,7 @@
 use crate::channel::{Channel, ParamsError};
 use crate::commitment::{Commitments, verify};
 use crate::funding;
-use crate::keyset::Keyset;
+use crate::keyset::{AmountError, Keyset};
 use crate::message::{FundingProof, Open, Update, read_list, read_signature};
 use crate::params::{ChannelId, Params};
 use crate::refusal::Refusal;
@@ -133,12 +133,14 @@ impl Terms {
             let most = self.max_capacity.to_u64();
             return Err(Refusal::CapacityTooLarge { got, most });
         }
+        let most = self.max_proofs;
         let ladder = keyset.ladder(params.max_amount);
-        let got = ladder.outputs(params.funding_amount);
-        let got = got.map_err(ParamsError::Amount)?;
-        match self.max_proofs {
-            most if got > most => Err(Refusal::TooManyProofs { got, most }),
-            _ => Ok(()),
+        match ladder.outputs(params.funding_amount) {
+            Ok(got) if got > most => Err(Refusal::TooManyProofs { got, most }),
+            Err(AmountError::TooManyOutputs { outputs: got, .. }) => {
+                Err(Refusal::TooManyProofs { got, most })
+            }
+            result => Ok(result.map(|_| ()).map_err(ParamsError::Amount)?),
         }
     }
 
@@ -372,15 +374,16 @@ impl Receiver {
         if update.channel != self.id() {
             return Err(Refusal::OtherChannel);
         }
+        let (balance, paid) = (update.balance.to_u64(), self.last.balance.to_u64());
+        // Whose answer was lost may ask again at any time.
+        if balance == paid {
+            return Err(Refusal::Replay);
+        }
         if now >= self.takes_until() {
             return Err(Refusal::Expired);
         }
-        let (balance, paid) = (update.balance.to_u64(), self.last.balance.to_u64());
         if balance < paid {
             return Err(Refusal::LowerBalance { balance, paid });
-        }
-        if balance == paid {
-            return Err(Refusal::Replay);
         }
         self.check(update)
     }

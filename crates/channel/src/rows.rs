@@ -2,7 +2,7 @@
 //! loaded without the mint.
 
 use crate::channel::Channel;
-use crate::keyset::Keyset;
+use crate::keyset::{Keyset, MAX_KEYS, MAX_UNIT_LEN};
 use crate::message::{put_id, read_id, read_point};
 use cashu::{Amount, CurrencyUnit, Keys, PublicKey};
 use coinfuse_wire::{Decode, DecodeError, Encode, Reader, UnixTime, Writer};
@@ -80,9 +80,6 @@ impl Decode for Terms {
     }
 }
 
-/// The most amounts of a keyset that is read back.
-const MAX_KEYS: usize = 1024;
-
 impl Encode for Keyset {
     fn encode(&self, out: &mut Writer) {
         put_id(out, &self.id());
@@ -102,7 +99,8 @@ impl Decode for Keyset {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let invalid = |what| DecodeError::Invalid { what };
         let id = read_id(reader)?;
-        let unit = CurrencyUnit::from_str(reader.text(64, "unit")?).map_err(|_| invalid("unit"))?;
+        let unit = CurrencyUnit::from_str(reader.text(MAX_UNIT_LEN, "unit")?)
+            .map_err(|_| invalid("unit"))?;
         let input_fee_ppk = reader.varint("fee")?;
         let final_expiry = reader.varint("keyset expiry")?;
         let keys = (0..reader.bounded(MAX_KEYS, "keys")?)

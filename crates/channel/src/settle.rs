@@ -87,6 +87,8 @@ impl Decode for End {
 ///   earlier answer was lost: [`Self::settled`]. If not, the sender has taken its money back after
 ///   the expiry: [`Self::lost`].
 /// * It refuses the keyset (codes 12000 to 12999): take an active one, [`Self::under`], and again.
+/// * What it restores is of another keyset ([`MintFault::Keyset`]): the swap had succeeded before
+///   the keyset was changed here. [`Self::under`] that one, and [`Self::settled`].
 pub struct Settling {
     base: Base,
     keyset: Keyset,

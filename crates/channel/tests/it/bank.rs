@@ -26,26 +26,35 @@ pub(crate) enum BankError {
 }
 
 impl Bank {
+    /// With the amounts from 1 to `2^(exponents - 1)`.
     pub(crate) fn new(exponents: u32, input_fee_ppk: u64) -> Self {
-        let secrets: BTreeMap<u64, SecretKey> = (0..exponents)
-            .map(|bit| {
-                let mut bytes = [7; 32];
-                bytes[31] = u8::try_from(bit).unwrap() + 1;
-                (1 << bit, SecretKey::from_slice(&bytes).unwrap())
+        let amounts: Vec<_> = (0..exponents).map(|bit| 1 << bit).collect();
+        Self::of(7, &amounts, input_fee_ppk, None)
+    }
+
+    /// With keys that follow from `seed`.
+    pub(crate) fn of(seed: u8, amounts: &[u64], fee: u64, final_expiry: Option<u64>) -> Self {
+        let input_fee_ppk = fee;
+        let secrets: BTreeMap<u64, SecretKey> = (1..)
+            .zip(amounts)
+            .map(|(number, amount)| {
+                let mut bytes = [seed; 32];
+                bytes[31] = number;
+                (*amount, SecretKey::from_slice(&bytes).unwrap())
             })
             .collect();
         let keys = secrets
             .iter()
             .map(|(amount, key)| (Amount::from(*amount), key.public_key()));
         let keys = Keys::new(keys.collect());
-        let id = Id::v2_from_data(&keys, &CurrencyUnit::Msat, input_fee_ppk, None);
+        let id = Id::v2_from_data(&keys, &CurrencyUnit::Msat, fee, final_expiry);
         let published = KeySet {
             id,
             unit: CurrencyUnit::Msat,
             active: Some(true),
             keys,
             input_fee_ppk,
-            final_expiry: None,
+            final_expiry,
         };
         Self {
             secrets,

@@ -45,7 +45,13 @@ pub(crate) fn terms(bank: &Bank) -> Terms {
 }
 
 pub(crate) fn funded(bank: &mut Bank, capacity: u64) -> Sender {
-    let planned = saved(Planned::new(params(bank, capacity), &bank.keyset(), &key(1)).unwrap());
+    let params = params(bank, capacity);
+    funded_as(bank, params, 1)
+}
+
+/// Whoever has the key `sender` funds a channel.
+pub(crate) fn funded_as(bank: &mut Bank, params: Params, sender: u8) -> Sender {
+    let planned = saved(Planned::new(params, &bank.keyset(), &key(sender)).unwrap());
     let signatures = bank.issue(&planned.outputs());
     saved(planned.funded(&signatures).unwrap())
 }

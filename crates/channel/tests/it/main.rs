@@ -1,5 +1,9 @@
 //! The machines of both sides, driven as a host would.
 
+mod a_mint_that_lies;
+mod an_opening_that_lies;
+mod an_update_that_lies;
 mod bank;
 mod json_of_the_public_draft;
 mod life;
+mod numbers_that_exhaust;
