@@ -27,5 +27,7 @@ mod values;
 pub use client::{ClientConfig, SocksConfig, SpendingConfig};
 pub use error::ConfigError;
 pub use links::LinkConfig;
-pub use relay::{ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig};
+pub use relay::{
+    ChannelsConfig, ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig,
+};
 pub use values::{AcceptedMint, LogLevel};

@@ -3,10 +3,12 @@
 use super::error::{load, parse};
 use super::values::{AcceptedMint, LogLevel, policy, socket, text, unit, within};
 use super::{ConfigError, LinkConfig};
+use crate::relay::ChannelPolicy;
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
-use coinfuse_wire::{Rate, ServiceCode};
+use coinfuse_wire::{Msat, Rate, ServiceCode};
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ pub struct RelayConfig {
     pub accept: Vec<AcceptedMint>,
     /// The mint inside this relay, if it issues its own coins. Default none.
     pub mint: Option<MintConfig>,
+    /// Payment channels.
+    pub channels: ChannelsConfig,
     /// Which connections to the internet this relay opens.
     pub exit: ExitConfig,
     /// Limits of the links.
@@ -53,6 +57,34 @@ pub struct PriceConfig {
     /// From the exit towards the client. Default 100.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub down: u32,
+}
+
+/// The `[channels]` section: what clients pay with after the first voucher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChannelsConfig {
+    /// The largest capacity of one channel, in msat. Default 100,000,000, which is 100,000 sat.
+    #[serde(deserialize_with = "within::<1, 9_223_372_036_854_775_807, _, _>")]
+    pub max_capacity_msat: u64,
+    /// A closed channel is settled at a random moment within so many seconds. Default 600.
+    #[serde(deserialize_with = "within::<0, 86_400, _, _>")]
+    pub settle_within_secs: u64,
+    /// Seconds before its expiry from which on a channel buys nothing more and is settled.
+    /// Default 600.
+    #[serde(deserialize_with = "within::<60, 86_400, _, _>")]
+    pub margin_secs: u64,
+    /// Seconds that a new channel must have before that. Default 600.
+    #[serde(deserialize_with = "within::<0, 86_400, _, _>")]
+    pub min_lifetime_secs: u64,
+    /// Seconds after which a new channel must have expired. Default 2,592,000, which is 30 days.
+    #[serde(deserialize_with = "within::<3_600, 31_536_000, _, _>")]
+    pub max_lifetime_secs: u64,
+    /// Channels of one account in use at once. Default 16.
+    #[serde(deserialize_with = "within::<1, 1_024, _, _>")]
+    pub max_per_account: usize,
+    /// Channels that are not settled yet. Default 100,000.
+    #[serde(deserialize_with = "within::<1, 10_000_000, _, _>")]
+    pub max_unsettled: u64,
 }
 
 /// The `[mint]` section: coins of this relay's own.
@@ -181,8 +213,39 @@ impl Default for RelayConfig {
             price: PriceConfig::default(),
             accept: Vec::new(),
             mint: None,
+            channels: ChannelsConfig::default(),
             exit: ExitConfig::default(),
             link: LinkConfig::default(),
+        }
+    }
+}
+
+impl ChannelsConfig {
+    /// The same as the relay takes it.
+    pub fn policy(&self) -> ChannelPolicy {
+        let mut policy = ChannelPolicy::default();
+        policy.max_capacity = Msat::new(self.max_capacity_msat);
+        policy.settle_within = Duration::from_secs(self.settle_within_secs);
+        policy.margin = Duration::from_secs(self.margin_secs);
+        policy.min_lifetime = Duration::from_secs(self.min_lifetime_secs);
+        policy.max_lifetime = Duration::from_secs(self.max_lifetime_secs);
+        policy.max_per_account = self.max_per_account;
+        policy.max_unsettled = self.max_unsettled;
+        policy
+    }
+}
+
+impl Default for ChannelsConfig {
+    fn default() -> Self {
+        let policy = ChannelPolicy::default();
+        Self {
+            max_capacity_msat: policy.max_capacity.get(),
+            settle_within_secs: policy.settle_within.as_secs(),
+            margin_secs: policy.margin.as_secs(),
+            min_lifetime_secs: policy.min_lifetime.as_secs(),
+            max_lifetime_secs: policy.max_lifetime.as_secs(),
+            max_per_account: policy.max_per_account,
+            max_unsettled: policy.max_unsettled,
         }
     }
 }

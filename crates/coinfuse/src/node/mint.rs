@@ -44,12 +44,17 @@ pub async fn own_mint(mint: &EmbeddedMint) -> Result<OwnMint, OwnMintError> {
     let id = MintId::new(mint.url(), unit)?;
     let issuer_keys = mint.issuer_keys().await?;
     let mut keyring = Keyring::new();
-    for keyset in mint.cdk().pubkeys().keysets {
+    let keysets = mint.cdk().pubkeys().keysets;
+    for keyset in &keysets {
         let secrets: BTreeMap<_, _> = issuer_keys
             .secret_keys(keyset.id)
             .map(|(amount, key)| (amount, SecretKey::from(key)))
             .collect();
-        keyring.add_issuer(&id, &keyset, &secrets)?;
+        keyring.add_issuer(&id, keyset, &secrets)?;
     }
-    Ok(OwnMint { offer, keyring })
+    Ok(OwnMint {
+        offer,
+        keyring,
+        keysets,
+    })
 }

@@ -3,7 +3,8 @@
 use crate::clock::Clock;
 use crate::config::RelayConfig;
 use crate::keys::{MasterSeed, Purpose};
-use crate::relay::{ExtendPolicy, Relay, RelayError, RelayLimits, RelaySetup};
+use crate::mints::mint_id;
+use crate::relay::{Channels, ExtendPolicy, Relay, RelayError, RelayLimits, RelaySetup};
 use crate::store::{Ledger, LedgerConfig, LedgerError};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
@@ -11,7 +12,7 @@ use coinfuse_directory::{
     BuildError, Descriptor, DescriptorBody, Identity, MintOffer, OnionKey, OperatorTagError,
     RelayKeys, VoucherKey as PublishedVoucherKey,
 };
-use coinfuse_voucher::{Keyring, NotAKey, Policy, Verifier, VoucherKey};
+use coinfuse_voucher::{Keyring, MintId, NotAKey, Policy, Verifier, VoucherKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -23,6 +24,8 @@ pub struct OwnMint {
     pub offer: MintOffer,
     /// Its keysets, with the secret keys.
     pub keyring: Keyring,
+    /// Its keysets as they are published, for channels.
+    pub keysets: Vec<cashu::KeySet>,
 }
 
 /// Why a relay does not start; for the operator to act on.
@@ -63,11 +66,12 @@ pub struct RelayNode {
     identity: Identity,
     body: DescriptorBody,
     verifier: Arc<RwLock<Verifier>>,
+    channels: Channels,
 }
 
 impl RelayNode {
     /// Starts a relay on the current tokio runtime, for `current_thread` best. The keysets of the
-    /// accepted mints are not known yet: see [`Self::verifier`].
+    /// accepted mints are not known yet: see [`Self::verifier`] and [`Self::channels`].
     ///
     /// # Errors
     ///
@@ -80,11 +84,17 @@ impl RelayNode {
         let ledger = open_ledger(config)?;
         let onion = onion_secret(seed);
         let voucher_key = VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher))?;
-        let (own_offer, keyring) = match own_mint {
-            Some(mint) => (Some(mint.offer), mint.keyring),
-            None => (None, Keyring::new()),
+        let (own_offer, keyring, own_keysets) = match own_mint {
+            Some(mint) => (Some(mint.offer), mint.keyring, mint.keysets),
+            None => (None, Keyring::new(), Vec::new()),
         };
+        let own_id = own_offer.as_ref().and_then(mint_id);
         let (identity, mut body) = body(config, seed, own_offer)?;
+        let mints = body.mints.iter().filter_map(mint_id).collect();
+        let channels = open_channels(config, seed, mints, ledger)?;
+        if let Some(own) = own_id {
+            learn(&channels, &own, &own_keysets);
+        }
         let verifier = Verifier::new(voucher_key, keyring, Policy::default());
         let verifier = Arc::new(RwLock::new(verifier));
         let relay = Relay::start(RelaySetup {
@@ -95,7 +105,7 @@ impl RelayNode {
             price: config.price(),
             verifier: Arc::clone(&verifier),
             mints: body.mints.clone(),
-            ledger,
+            channels: channels.clone(),
             exit: exit(config),
             extend: match config.allow_private_neighbours {
                 true => ExtendPolicy::Anywhere,
@@ -110,6 +120,7 @@ impl RelayNode {
             identity,
             body,
             verifier,
+            channels,
         })
     }
 
@@ -122,6 +133,11 @@ impl RelayNode {
     /// known.
     pub fn verifier(&self) -> &Arc<RwLock<Verifier>> {
         &self.verifier
+    }
+
+    /// Takes payment channels; the keysets of the accepted mints are added when they are known.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// What is published about the relay now.
@@ -198,6 +214,25 @@ pub(super) fn open_ledger(config: &RelayConfig) -> Result<Ledger, NodeError> {
         &path.join("ledger.redb"),
         LedgerConfig::default(),
     )?)
+}
+
+/// The channels of the relay's voucher key.
+pub(super) fn open_channels(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    mints: Vec<MintId>,
+    ledger: Ledger,
+) -> Result<Channels, NodeError> {
+    let key = *seed.derive(Purpose::Voucher);
+    Ok(Channels::new(key, mints, ledger, config.channels.policy())?)
+}
+
+fn learn(channels: &Channels, mint: &MintId, keysets: &[cashu::KeySet]) {
+    for keyset in keysets {
+        if let Err(error) = channels.learn(mint, keyset) {
+            tracing::warn!(%mint, %error, "a keyset is not taken for channels");
+        }
+    }
 }
 
 fn offers(config: &RelayConfig) -> impl Iterator<Item = MintOffer> + '_ {

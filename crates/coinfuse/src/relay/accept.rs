@@ -7,8 +7,7 @@ use crate::lane::{LaneError, LaneReader, write};
 use crate::link::Link;
 use bytes::Bytes;
 use coinfuse_circuit::{
-    CircuitNumber, CreateRefusal, IncomingCircuit, LaneHeader, MAX_HANDSHAKE, PaymentNumber, Seed,
-    Welcome,
+    CircuitNumber, CreateRefusal, IncomingCircuit, LaneHeader, MAX_HANDSHAKE, Seed, Welcome,
 };
 use coinfuse_wire::{Decode, Instant, Msat, TokenBucket, Writer};
 use core::time::Duration;
@@ -155,11 +154,8 @@ async fn create(
     let hello = incoming.hello();
     let account = hello.account.id();
     let unix = relay.clock.unix();
-    let judged = hello.offer.as_ref().map(|offer| {
-        relay
-            .cashier
-            .judge(unix, account, PaymentNumber::FIRST, offer)
-    });
+    let offer = hello.offer.as_ref();
+    let judged = offer.map(|offer| relay.cashier.judge_first(unix, account, offer));
     let (lease, balance) = relay.accounts.lease(account).map_err(|error| {
         tracing::error!(%error, "the ledger cannot be read; circuits are refused");
         CreateRefusal::Busy

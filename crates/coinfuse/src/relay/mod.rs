@@ -5,6 +5,7 @@
 //!               └── data lane ───── pump      records onward and back, each way by itself
 //!                                 └ exit      streams that end here
 //! circuit ── cashier ── ledger                vouchers: judge, hold, serve, write down, acknowledge
+//!         │          └─ channels              the same for updates of payment channels
 //!         └─ accounts                         which circuit uses which account
 //! ```
 //!
@@ -15,6 +16,7 @@ mod accept;
 mod accounts;
 mod cashier;
 mod cell;
+pub(crate) mod channels;
 mod circuit;
 mod exit;
 mod extend;
@@ -23,6 +25,7 @@ mod pump;
 mod stalls;
 mod stats;
 
+pub use channels::{ChannelPolicy, Channels};
 pub use extend::ExtendPolicy;
 pub use limits::RelayLimits;
 pub use stats::RelayStats;
@@ -65,8 +68,8 @@ pub struct RelaySetup {
     pub verifier: Arc<RwLock<Verifier>>,
     /// The mints that are accepted, as in the descriptor.
     pub mints: Vec<MintOffer>,
-    /// Accounts and spent vouchers.
-    pub ledger: Ledger,
+    /// Takes payment channels; on the ledger that has the accounts and the spent vouchers as well.
+    pub channels: Channels,
     /// Opens connections for streams, if this relay is an exit.
     pub exit: Option<Exit>,
     /// Where circuits are extended to.
@@ -132,7 +135,7 @@ impl Relay {
         let limits = setup.limits;
         let window = endpoint.limits().stream_receive_window.get().max(1);
         let max_stalls = (limits.max_stalled_bytes.get() / window).max(1);
-        let ledger = setup.ledger;
+        let ledger = setup.channels.ledger().clone();
         let shared = Arc::new(Shared {
             id: Identity::from_seed(setup.identity_seed).relay_id(),
             identity_seed: zeroize::Zeroizing::new(setup.identity_seed),
@@ -143,6 +146,7 @@ impl Relay {
             cashier: Cashier::new(
                 setup.verifier,
                 ledger.clone(),
+                setup.channels,
                 limits.serve_ahead,
                 setup
                     .mints

@@ -2,7 +2,7 @@
 
 use coinfuse::keys::{MasterSeed, Purpose};
 use coinfuse::link::LinkLimits;
-use coinfuse::relay::{ExtendPolicy, Relay, RelayLimits, RelaySetup};
+use coinfuse::relay::{ChannelPolicy, Channels, ExtendPolicy, Relay, RelayLimits, RelaySetup};
 use coinfuse::store::{Ledger, LedgerConfig};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
@@ -167,7 +167,14 @@ impl Station {
             true => (vec![self.offer.clone()], self.keyring.clone()),
             false => (vec![], Keyring::new()),
         };
+        let open = move |seed: &MasterSeed| {
+            let ledger = Ledger::open(&path, LedgerConfig::default()).unwrap();
+            let key = *seed.derive(Purpose::Voucher);
+            let policy = ChannelPolicy::default();
+            Channels::new(key, vec![], ledger, policy).unwrap()
+        };
         move || RelaySetup {
+            channels: open(&seed),
             identity_seed: *seed.derive(Purpose::Identity),
             link_secret: seed.link_secret(),
             onion: onion(&seed),
@@ -179,7 +186,6 @@ impl Station {
                 Policy::default(),
             ))),
             mints,
-            ledger: Ledger::open(&path, LedgerConfig::default()).unwrap(),
             exit: plan.exit.map(|make| make()),
             extend: ExtendPolicy::Anywhere,
             limits: plan.limits,
