@@ -329,6 +329,16 @@ impl Receiver {
         }
     }
 
+    /// The terms of a channel from its rows, in whatever state it is; nothing is derived from them.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the row that has them is missing or damaged.
+    pub fn stored_params(rows: &[(u8, Vec<u8>)]) -> Result<Params, LoadError> {
+        let opening: Opening = Rows(rows).need(part::OPENING)?;
+        Ok(opening.terms.params)
+    }
+
     /// The channel's name.
     pub const fn id(&self) -> ChannelId {
         self.base.channel.id

@@ -2,7 +2,7 @@
 
 use crate::channel::ParamsError;
 use crate::coin::{Coin, witness};
-use crate::commitment::{Signer, sig_all};
+use crate::commitment::{BalanceError, Commitments, Signer, sig_all};
 use crate::derive::{Context, FundingKey, Output};
 use crate::funding::{MintFault, proof, unblind};
 use crate::keyset::{Keyset, MAX_OUTPUTS};
@@ -56,6 +56,28 @@ impl Closing {
     /// The word for the last balance, to be sent with the wish to settle.
     pub const fn update(&self) -> Update {
         self.update
+    }
+
+    /// The word for a balance that both parties agree on, which may be lower than what was paid; for
+    /// the last balance, if that is lower still. The receiver can settle at any word it has, so this
+    /// gives nothing away.
+    ///
+    /// # Errors
+    ///
+    /// [`BalanceError`] if the mint's coins do not make it up.
+    pub fn update_at(&self, balance: Amount) -> Result<Update, BalanceError> {
+        if balance >= self.update.balance {
+            return Ok(self.update);
+        }
+        let base = &self.base;
+        let digest = Commitments::new(&self.proofs).digest(&base.channel, balance)?;
+        let key = base.channel.funding_secret(FundingKey::Sender, &base.key);
+        let key = key.ok_or(ParamsError::Underivable)?;
+        Ok(Update {
+            channel: self.id(),
+            balance,
+            signature: Signer::new(&key).sign(digest),
+        })
     }
 
     /// A funding proof's `Y`, whose state (NUT-07) says whether the channel was settled: all are

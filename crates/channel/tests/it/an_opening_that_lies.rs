@@ -149,7 +149,7 @@ fn proofs_that_another_mint_signed() {
     let mut forger = Bank::of(8, &amounts, 100, None);
     let planned = Planned::new(params(&scene.bank, 1000), &scene.bank.keyset(), &key(1));
     let outputs = saved(planned.unwrap()).outputs();
-    let forged = forger.issue(&outputs);
+    let forged = forger.forge(&outputs);
     for (proof, forged) in scene.open.proofs.iter_mut().zip(forged) {
         proof.c = forged.c;
         let dleq = forged.dleq.unwrap();

@@ -122,6 +122,24 @@ fn money_is_conserved_over_a_channels_life() {
 }
 
 #[test]
+fn the_parties_can_agree_on_less_than_was_paid() {
+    let mut bank = Bank::new(24, 0);
+    let sender = funded(&mut bank, 10_000);
+    let receiver = saved(terms(&bank).open(NOW, &sender.open()).unwrap());
+    let sender = saved(sender.pay(NOW, 3000.into()).unwrap());
+    let receiver = saved(receiver.receive(NOW, &sender.update()).unwrap());
+
+    let closing = saved(sender.close());
+    // Closing pays no more, whatever is asked for.
+    assert_eq!(closing.update_at(3001.into()).unwrap(), closing.update());
+    let agreed = closing.update_at(1000.into()).unwrap();
+    let settling = saved(receiver.settle_at(&agreed).unwrap());
+    let signatures = bank.swap(&settling.swap().unwrap()).unwrap();
+    let settled = saved(settling.settled(&signatures).unwrap());
+    assert_eq!(spend(&mut bank, settled.coins()), 1000);
+}
+
+#[test]
 fn after_expiry_the_sender_takes_everything_back() {
     let mut bank = Bank::new(24, 0);
     let closing = saved(funded(&mut bank, 1000).close());

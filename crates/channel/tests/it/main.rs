@@ -6,4 +6,8 @@ mod an_update_that_lies;
 mod bank;
 mod json_of_the_public_draft;
 mod life;
+mod nothing_is_lost;
 mod numbers_that_exhaust;
+mod operations;
+mod random_operations;
+mod world;
