@@ -1,11 +1,11 @@
 //! A relay's treasury from its configuration and its seed.
 
 use super::client::{purse_config, unit};
-use super::relay::open_ledger;
+use super::relay::{open_channels, open_ledger};
 use super::{NodeError, RelayNode};
 use crate::config::RelayConfig;
 use crate::keys::{MasterSeed, Purpose};
-use crate::store::Ledger;
+use crate::relay::Channels;
 use crate::treasury::{Treasury, TreasuryConfig, TreasuryError};
 use coinfuse_directory::MintOffer;
 use coinfuse_voucher::{Keyring, MintId, MintIdError, Policy, Verifier, VoucherKey};
@@ -44,8 +44,8 @@ pub async fn open_treasury(
     seed: &MasterSeed,
     node: &RelayNode,
 ) -> Result<Treasury, OpenTreasuryError> {
-    let (verifier, ledger) = (Arc::clone(node.verifier()), node.relay().ledger().clone());
-    start(config, seed, verifier, ledger).await
+    let (verifier, channels) = (Arc::clone(node.verifier()), node.channels().clone());
+    start(config, seed, verifier, channels).await
 }
 
 /// Starts the treasury of a relay that does not run, to look at what it has earned and to redeem
@@ -63,7 +63,8 @@ pub async fn open_treasury_alone(
     let key = VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher));
     let key = key.map_err(NodeError::from)?;
     let verifier = Verifier::new(key, Keyring::new(), Policy::default());
-    start(config, seed, Arc::new(RwLock::new(verifier)), ledger).await
+    let channels = open_channels(config, seed, mints(config)?, ledger)?;
+    start(config, seed, Arc::new(RwLock::new(verifier)), channels).await
 }
 
 /// How the mint inside a relay is published; `None` if there is none.
@@ -79,8 +80,16 @@ async fn start(
     config: &RelayConfig,
     seed: &MasterSeed,
     verifier: Arc<RwLock<Verifier>>,
-    ledger: Ledger,
+    channels: Channels,
 ) -> Result<Treasury, OpenTreasuryError> {
+    let mut purse = purse_config(config.data_dir.join("coins"), mints(config)?, seed);
+    // A swap whose answer is late is finished by the next pass.
+    purse.timeout = Duration::from_secs(10);
+    Ok(Treasury::start(TreasuryConfig::new(purse), verifier, channels).await?)
+}
+
+/// The relay's own mint and those that it accepts.
+fn mints(config: &RelayConfig) -> Result<Vec<MintId>, OpenTreasuryError> {
     let own = config.mint.iter().map(|mint| (&mint.url, mint.unit));
     let accepted = config.accept.iter().map(|mint| (&mint.url, mint.unit));
     let mints = own.chain(accepted).map(|(url, counts_in)| {
@@ -89,9 +98,5 @@ async fn start(
             source,
         })
     });
-    let mints = mints.collect::<Result<_, _>>()?;
-    let mut purse = purse_config(config.data_dir.join("coins"), mints, seed);
-    // A swap whose answer is late is finished by the next pass.
-    purse.timeout = Duration::from_secs(10);
-    Ok(Treasury::start(TreasuryConfig::new(purse), verifier, ledger).await?)
+    mints.collect()
 }

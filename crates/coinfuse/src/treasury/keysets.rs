@@ -1,6 +1,8 @@
 //! The keysets of the accepted mints, kept up to date.
 
 use super::TreasuryConfig;
+use crate::clock::Clock;
+use crate::relay::Channels;
 use coinfuse_voucher::{Keyring, MintId, Redeemer, Verifier};
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -17,6 +19,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Keysets {
     redeemer: Redeemer,
     verifier: Arc<RwLock<Verifier>>,
+    channels: Channels,
+    clock: Clock,
     mints: Vec<MintId>,
     every: Duration,
     /// Mints whose vouchers are refused, because no keyset of theirs is known.
@@ -28,10 +32,13 @@ impl Keysets {
         config: &TreasuryConfig,
         redeemer: Redeemer,
         verifier: Arc<RwLock<Verifier>>,
+        channels: Channels,
     ) -> Self {
         Self {
             redeemer,
             verifier,
+            channels,
+            clock: Clock::start(),
             mints: config.purse.mints.clone(),
             every: config.refresh_every,
             silent: BTreeSet::new(),
@@ -43,23 +50,53 @@ impl Keysets {
     pub(super) async fn begin(&mut self) {
         let keyring = timeout(FIRST_ANSWER, self.redeemer.keyring()).await;
         self.take(keyring.unwrap_or_default());
+        let _late = timeout(FIRST_ANSWER, self.learn()).await;
     }
 
     /// Asks all mints again and again: soon while one has never answered, seldom after that.
     pub(super) async fn keep_up(mut self) {
         let mut retry = FIRST_RETRY;
         if self.silent.is_empty() {
-            sleep(self.every).await;
+            self.rest().await;
         }
         loop {
             let keyring = self.redeemer.keyring().await;
             self.take(keyring);
+            self.learn().await;
             if self.silent.is_empty() {
-                sleep(self.every).await;
+                self.rest().await;
             } else {
                 sleep(retry.min(self.every)).await;
                 retry = retry.saturating_mul(2);
             }
+        }
+    }
+
+    /// Until it is time, or somebody comes with a keyset that is not known.
+    async fn rest(&self) {
+        tokio::select! {
+            () = sleep(self.every) => {}
+            () = self.channels.keysets_wanted() => {}
+        }
+    }
+
+    /// Takes channels in the keysets with which the mints sign now.
+    async fn learn(&self) {
+        for mint in &self.mints {
+            if self.silent.contains(mint) {
+                continue;
+            }
+            match self.redeemer.keyset(mint, false).await {
+                Ok(keyset) => {
+                    if let Err(error) = self.channels.learn(mint, &keyset) {
+                        tracing::warn!(%error, "{mint} has a keyset that is not taken for channels");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "no channels in the newest keyset of {mint}"),
+            }
+        }
+        if self.silent.is_empty() {
+            self.channels.keysets_asked(self.clock.unix());
         }
     }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! mints ── keysets ──► verifier      what the cashier can judge by itself
 //! ledger ── collected vouchers ── redeemer ── mints ──► coins of the relay's own
-//!        └─ forgets spent vouchers whose locktime is over
+//!        ├─ closed channels ── settle ── mints ──► the same
+//!        └─ forgets spent vouchers whose locktime is over, and channels that have expired
 //! ```
 //!
 //! All of it happens on a thread of its own, so that neither a slow mint nor a batch of signatures
@@ -16,15 +17,21 @@
 mod keysets;
 mod money;
 mod redeem;
+mod settle;
+mod view;
 
 pub use money::{Earnings, Redemption};
+pub use settle::Settlements;
+pub use view::ChannelView;
 
-use crate::store::{Ledger, LedgerError};
+use crate::relay::Channels;
+use crate::store::LedgerError;
 use coinfuse_voucher::{PurseConfig, PurseError, Redeemer, Verifier};
 use core::fmt;
 use core::time::Duration;
 use keysets::Keysets;
 use money::{Money, Question};
+use settle::{Settler, Wish};
 use std::io;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -85,13 +92,16 @@ pub enum TreasuryError {
 pub struct Treasury {
     redeem: mpsc::Sender<Question<Redemption>>,
     earnings: mpsc::Sender<Question<Earnings>>,
+    settle: mpsc::Sender<Wish>,
+    channels: Channels,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Treasury {
     /// Opens the relay's coins and begins. The verifier's keyring grows as the mints answer; what
-    /// it holds already, as the keys of the relay's own mint, stays.
+    /// it holds already, as the keys of the relay's own mint, stays. The channels, on whose ledger
+    /// all of it is, learn the same keysets.
     ///
     /// Comes back when the files are open and the mints have answered, or after three seconds
     /// without those that have not. Keysets that are on disk from before need no answer.
@@ -102,7 +112,7 @@ impl Treasury {
     pub async fn start(
         config: TreasuryConfig,
         verifier: Arc<RwLock<Verifier>>,
-        ledger: Ledger,
+        channels: Channels,
     ) -> Result<Self, TreasuryError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -110,14 +120,20 @@ impl Treasury {
             .map_err(TreasuryError::Thread)?;
         let (redeem, redeem_inbox) = mpsc::channel(QUESTIONS);
         let (earnings, earnings_inbox) = mpsc::channel(QUESTIONS);
+        let (settle, settle_inbox) = mpsc::channel(QUESTIONS);
         let (ready, opened) = oneshot::channel();
+        let theirs = channels.clone();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("coinfuse-treasury".into())
             .spawn(move || {
-                let inboxes = (redeem_inbox, earnings_inbox);
-                let work = work(config, verifier, ledger, inboxes, ready);
+                let inboxes = Inboxes {
+                    redeem: redeem_inbox,
+                    earnings: earnings_inbox,
+                    settle: settle_inbox,
+                };
+                let work = work(config, verifier, theirs, inboxes, ready);
                 runtime.block_on(stopped.run_until_cancelled_owned(work));
                 // A request to a mint that hangs is not waited for.
                 runtime.shutdown_background();
@@ -127,6 +143,8 @@ impl Treasury {
         let treasury = Self {
             redeem,
             earnings,
+            settle,
+            channels,
             stop,
             thread: Some(thread),
         };
@@ -140,7 +158,7 @@ impl Treasury {
     ///
     /// Why it ended early; what was done by then is done.
     pub async fn redeem_now(&self) -> Result<Redemption, TreasuryError> {
-        ask(&self.redeem).await
+        ask(&self.redeem, |answer| answer).await
     }
 
     /// What the relay has earned since its ledger began.
@@ -149,7 +167,29 @@ impl Treasury {
     ///
     /// When one of the files cannot be read.
     pub async fn earnings(&self) -> Result<Earnings, TreasuryError> {
-        ask(&self.earnings).await
+        ask(&self.earnings, |answer| answer).await
+    }
+
+    /// Settles all channels that are closed, without waiting for their moment; with `all` closes
+    /// the open ones first, whose clients then have to open others.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Ledger`], when it cannot be written; what was done by then is done.
+    pub async fn settle_now(&self, all: bool) -> Result<Settlements, TreasuryError> {
+        ask(&self.settle, |answer| Wish { all, answer }).await
+    }
+
+    /// The relay's channels, at most `limit`: those that take payments first, then those that are
+    /// closed, then those that were settled; of each the ones that expire first.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Ledger`], when it cannot be read.
+    pub async fn channels(&self, limit: usize) -> Result<Vec<ChannelView>, TreasuryError> {
+        let ledger = self.channels.ledger().clone();
+        let list = tokio::task::spawn_blocking(move || view::list(&ledger, limit)).await;
+        Ok(list.map_err(|_| TreasuryError::Closed)??)
     }
 
     /// Stops. A redemption under way is finished at the next start.
@@ -162,9 +202,12 @@ impl Treasury {
     }
 }
 
-async fn ask<T>(inbox: &mpsc::Sender<Question<T>>) -> Result<T, TreasuryError> {
-    let (question, answer) = oneshot::channel();
-    let sent = inbox.send(question).await;
+async fn ask<T, Q>(
+    inbox: &mpsc::Sender<Q>,
+    question: impl FnOnce(Question<T>) -> Q,
+) -> Result<T, TreasuryError> {
+    let (reply, answer) = oneshot::channel();
+    let sent = inbox.send(question(reply)).await;
     sent.map_err(|_| TreasuryError::Closed)?;
     answer.await.map_err(|_| TreasuryError::Closed)?
 }
@@ -181,15 +224,19 @@ impl fmt::Debug for Treasury {
     }
 }
 
+/// Where the thread is asked.
+struct Inboxes {
+    redeem: mpsc::Receiver<Question<Redemption>>,
+    earnings: mpsc::Receiver<Question<Earnings>>,
+    settle: mpsc::Receiver<Wish>,
+}
+
 /// What the thread does until it is stopped.
 async fn work(
     config: TreasuryConfig,
     verifier: Arc<RwLock<Verifier>>,
-    ledger: Ledger,
-    (redeem, earnings): (
-        mpsc::Receiver<Question<Redemption>>,
-        mpsc::Receiver<Question<Earnings>>,
-    ),
+    channels: Channels,
+    inboxes: Inboxes,
     ready: oneshot::Sender<Result<(), TreasuryError>>,
 ) {
     let redeemer = match Redeemer::open(&config.purse).await {
@@ -200,14 +247,21 @@ async fn work(
             return;
         }
     };
-    let mut keysets = Keysets::new(&config, redeemer.clone(), Arc::clone(&verifier));
+    let mut keysets = Keysets::new(
+        &config,
+        redeemer.clone(),
+        Arc::clone(&verifier),
+        channels.clone(),
+    );
     keysets.begin().await;
-    let money = Money::new(&config, redeemer, verifier, ledger);
+    let settler = Settler::new(redeemer.clone(), channels.clone());
+    let money = Money::new(&config, redeemer, verifier, channels.ledger().clone());
     let _ = ready.send(Ok(()));
     // Beside each other: a mint that hangs must not keep the operator from looking.
     tokio::join!(
         keysets.keep_up(),
-        money.look_after(redeem),
-        money.tell(earnings)
+        money.look_after(inboxes.redeem),
+        money.tell(inboxes.earnings),
+        settler.look_after(inboxes.settle)
     );
 }

@@ -3,7 +3,7 @@
 use super::redeem::Pass;
 use super::{TreasuryConfig, TreasuryError};
 use crate::clock::Clock;
-use crate::store::{Ledger, LedgerError, Totals};
+use crate::store::{ChannelTotals, Ledger, LedgerError, Totals};
 use coinfuse_voucher::{MintId, Redeemer, Verifier};
 use coinfuse_wire::{Msat, UnixTime};
 use core::time::Duration;
@@ -34,10 +34,12 @@ pub struct Earnings {
     pub vouchers: u64,
     /// What those were worth: credited to clients' accounts.
     pub collected: Msat,
-    /// What clients have used up of it. The rest is theirs to use.
+    /// What clients have used up of all that was credited. The rest is theirs to use.
     pub used: Msat,
     /// What of `collected` was turned into coins.
     pub redeemed: Msat,
+    /// What came through payment channels, in the same account as the vouchers.
+    pub channels: ChannelTotals,
     /// The relay's own coins, by mint: what can be spent.
     pub coins: BTreeMap<MintId, Msat>,
 }
@@ -54,6 +56,7 @@ impl Earnings {
             collected: totals.credited,
             used: totals.used,
             redeemed: totals.redeemed,
+            channels: totals.channels,
             coins,
         }
     }

@@ -165,10 +165,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn id(&self) -> ChannelId {
-        self.id
-    }
-
     pub(super) fn state(&self) -> &State {
         &self.state
     }
