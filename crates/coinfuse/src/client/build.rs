@@ -108,13 +108,15 @@ impl Inner {
             reader,
         };
         control.until_ready().await?;
-        let unless_opened = cell.over.clone().drop_guard();
+        let unless_opened = cell.leaving.clone().drop_guard();
         self.controls.spawn(control.run());
         let data = open_data_lane(&link, number).await?;
         let built_in = self.clock.now().saturating_since(begun);
         let open = OpenCircuit::start(Parts {
             cell,
             path,
+            payer: Arc::clone(&self.payer),
+            tokens: accounts.iter().map(|account| account.token).collect(),
             link,
             data,
             built_in,

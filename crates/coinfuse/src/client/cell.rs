@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// A circuit at its client. The lock is never held across an await.
 pub(super) struct Cell {
     state: Mutex<State>,
+    /// The circuit is to end in an orderly way when this is cancelled.
+    pub(super) leaving: CancellationToken,
     /// The circuit's tasks end when this is cancelled.
     pub(super) over: CancellationToken,
     /// The control task has something to do.
@@ -30,18 +32,22 @@ pub(super) struct State {
     waiting: Option<Waker>,
     /// Payments that were sent and not answered.
     payments: HashMap<(HopIndex, PaymentNumber), Purchase>,
+    /// Nobody will answer any more.
+    deserted: bool,
 }
 
 impl Cell {
-    pub(super) fn new(machine: ClientCircuit, clock: Clock, over: CancellationToken) -> Self {
+    pub(super) fn new(machine: ClientCircuit, clock: Clock, leaving: CancellationToken) -> Self {
         let state = State {
             machine,
             waiting: None,
             payments: HashMap::new(),
+            deserted: false,
         };
         Self {
             state: Mutex::new(state),
-            over,
+            leaving,
+            over: CancellationToken::new(),
             outputs: Notify::new(),
             clock,
         }
@@ -49,6 +55,11 @@ impl Cell {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True until the circuit ends, or is to.
+    pub(super) fn is_open(&self) -> bool {
+        !self.over.is_cancelled() && !self.leaving.is_cancelled()
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -104,27 +115,40 @@ impl Cell {
         self.lock().machine.poll_reading(now)
     }
 
-    /// Sends a purchase to its hop.
+    /// Sends a purchase to its hop; `asked` is the pool that asked for it, if one did.
     pub(super) fn pay(
         &self,
         hop: HopIndex,
         purchase: Purchase,
-        direction: Direction,
         offer: Offer,
+        asked: Option<Direction>,
     ) {
-        let upstream = match direction {
-            Direction::Up => Msat::MAX,
-            Direction::Down => Msat::ZERO,
+        let upstream = match asked {
+            Some(Direction::Up) => Msat::MAX,
+            Some(Direction::Down) | None => Msat::ZERO,
         };
         let now = self.clock.now();
         self.with(|state| {
-            let number = state
-                .machine
-                .pay(now, hop, offer, upstream, Some(direction));
+            if state.deserted {
+                return;
+            }
+            let number = state.machine.pay(now, hop, offer, upstream, asked);
             if let Some(number) = number {
                 state.payments.insert((hop, number), purchase);
             }
         });
+    }
+
+    /// Whether payments wait for their answers.
+    pub(super) fn awaits_answers(&self) -> bool {
+        !self.lock().payments.is_empty()
+    }
+
+    /// Lets go of the payments that were not answered: nobody will.
+    pub(super) fn desert(&self) {
+        let mut state = self.lock();
+        state.deserted = true;
+        state.payments.clear();
     }
 
     /// There is no money for a top-up now.

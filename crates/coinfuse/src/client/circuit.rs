@@ -1,17 +1,19 @@
 //! An open circuit at its client: its tasks, and the streams on it.
 
 use super::cell::Cell;
-use super::payer::{HopAccount, Payer, refusals};
+use super::channels::ChannelPayment;
+use super::payer::{HopAccount, Payer, Purchase, refusals};
 use super::stream::Stream;
+use super::teller::Teller;
 use super::{ClientError, HopReport};
 use crate::h2 as streams;
 use crate::lane::{DataCodec, LaneIo, LaneReader, write};
 use crate::link::LinkLease;
 use bytes::{Bytes, BytesMut};
-use coinfuse_circuit::{ClientEvent, ClientOutput, CloseReason, Direction, PayResult, Record};
+use coinfuse_circuit::{AccountToken, ClientEvent, ClientOutput, CloseReason, PayResult, Record};
 use coinfuse_delivery::{ExitFailure, FAILURE_HEADER, Target};
 use coinfuse_directory::Path;
-use coinfuse_wire::{HopIndex, Msat};
+use coinfuse_wire::HopIndex;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use h2::client::{self, SendRequest};
@@ -21,17 +23,18 @@ use quinn::SendStream;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-/// How long a pool that could not be filled waits before it asks again.
-const DECLINE_FOR: Duration = Duration::from_secs(1);
-/// How long a last word may take to leave.
+/// How long the hops may take to answer the last payments, and a last word to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A circuit that streams can be opened on.
 pub(crate) struct OpenCircuit {
     cell: Arc<Cell>,
     pub(super) path: Path,
+    payer: Arc<Payer>,
+    /// The accounts at the hops, in order.
+    tokens: Vec<AccountToken>,
     requests: SendRequest<Bytes>,
     last_used: Mutex<Instant>,
     /// Streams that are open or being opened.
@@ -45,6 +48,8 @@ pub(crate) struct OpenCircuit {
 pub(super) struct Parts {
     pub(super) cell: Arc<Cell>,
     pub(super) path: Path,
+    pub(super) payer: Arc<Payer>,
+    pub(super) tokens: Vec<AccountToken>,
     pub(super) link: LinkLease,
     pub(super) data: (SendStream, LaneReader),
     pub(super) built_in: Duration,
@@ -77,6 +82,8 @@ impl OpenCircuit {
         Ok(Self {
             cell: parts.cell,
             path: parts.path,
+            payer: parts.payer,
+            tokens: parts.tokens,
             requests,
             last_used: Mutex::new(now()),
             streams: AtomicUsize::new(0),
@@ -85,13 +92,13 @@ impl OpenCircuit {
         })
     }
 
-    /// True until the circuit is over.
+    /// True until the circuit ends, or is to.
     pub(super) fn is_open(&self) -> bool {
-        !self.cell.over.is_cancelled()
+        self.cell.is_open()
     }
 
     pub(super) fn close(&self) {
-        self.cell.over.cancel();
+        self.cell.leaving.cancel();
     }
 
     /// How long nothing was opened on it.
@@ -142,7 +149,10 @@ impl OpenCircuit {
         let hops = self.path.hops().iter().enumerate();
         hops.filter_map(|(index, relay)| {
             let credit = self.cell.credit(HopIndex::new(index)?)?;
-            Some(HopReport::new(relay.relay, &credit))
+            let account = self.tokens.get(index)?;
+            let channels = self.payer.channels().map(|channels| channels.hop(account));
+            let channels = channels.unwrap_or_default();
+            Some(HopReport::new(relay.relay, &credit, channels))
         })
         .collect()
     }
@@ -150,7 +160,7 @@ impl OpenCircuit {
 
 impl Drop for OpenCircuit {
     fn drop(&mut self) {
-        self.cell.over.cancel();
+        self.cell.leaving.cancel();
     }
 }
 
@@ -237,11 +247,26 @@ impl Control {
 
     /// Runs until the circuit is over.
     pub(super) async fn run(mut self) {
-        let over = self.cell.over.clone();
+        let orderly = self.serve().await;
+        let words = self.leave_channels(orderly).await;
+        if !words.is_empty() {
+            let _some_are_deaf = timeout(FAREWELL, self.take_leave(words)).await;
+        }
+        self.cell.over.cancel();
+        self.cell.desert();
+        self.release_accounts();
+        self.payer.remember().await;
+        self.say_farewell().await;
+    }
+
+    /// True when the circuit is to end, false when it has.
+    async fn serve(&mut self) -> bool {
+        let (leaving, over) = (self.cell.leaving.clone(), self.cell.over.clone());
         loop {
             let step = tokio::select! {
                 biased;
-                () = over.cancelled() => break,
+                () = over.cancelled() => return false,
+                () = leaving.cancelled() => return true,
                 () = self.cell.outputs() => Ok(()),
                 record = self.reader.next() => match record {
                     Ok(Some(record)) => self.hear(record),
@@ -254,13 +279,56 @@ impl Control {
             };
             if let Err(error) = step {
                 tracing::info!(%error, "a circuit ended");
-                break;
+                over.cancel();
+                return false;
             }
         }
-        over.cancel();
-        self.release_accounts();
-        self.payer.remember().await;
-        self.say_farewell().await;
+    }
+
+    /// The channels' last words, hop by hop.
+    async fn leave_channels(&self, orderly: bool) -> Vec<(HopIndex, ChannelPayment)> {
+        let mut words = Vec::new();
+        let Some(channels) = self.payer.channels() else {
+            return words;
+        };
+        for (index, account) in self.accounts.iter().enumerate() {
+            let payments = channels.leave(account, orderly).await;
+            if let Some(hop) = HopIndex::new(index) {
+                words.extend(payments.into_iter().map(|payment| (hop, payment)));
+            }
+        }
+        words
+    }
+
+    /// Sends the last words while the circuit stands, and hears what the hops say to them.
+    async fn take_leave(&mut self, words: Vec<(HopIndex, ChannelPayment)>) {
+        for (hop, payment) in words {
+            let offer = payment.offer();
+            self.cell.pay(hop, Purchase::Channel(payment), offer, None);
+        }
+        loop {
+            while let Some(output) = self.cell.next_output() {
+                let sent = match output {
+                    ClientOutput::Transmit(bytes) => write(&mut self.send, bytes).await.is_ok(),
+                    ClientOutput::Event(ClientEvent::Paid { hop, result }) => {
+                        self.settle(hop, result).is_ok()
+                    }
+                    ClientOutput::Event(_) => true,
+                };
+                if !sent {
+                    return;
+                }
+            }
+            if !self.cell.awaits_answers() {
+                return;
+            }
+            let Ok(Some(record)) = self.reader.next().await else {
+                return;
+            };
+            if self.hear(record).is_err() {
+                return;
+            }
+        }
     }
 
     /// What is left on the accounts is there for the next circuit.
@@ -300,13 +368,17 @@ impl Control {
                     self.check_first(hop, result)?;
                 }
             }
-            ClientEvent::Ready => {}
+            ClientEvent::Ready => self.tellers().for_each(Teller::attend_soon),
             ClientEvent::Paid { hop, result } => self.settle(hop, result)?,
             ClientEvent::TopUp {
                 hop,
                 direction,
                 amount,
-            } => self.top_up(hop, direction, amount),
+            } => {
+                if let Some(teller) = self.teller(hop) {
+                    teller.top_up(direction, amount);
+                }
+            }
             ClientEvent::Paused { hop } => tracing::debug!(%hop, "paused until it is paid"),
             ClientEvent::Closed { hop, reason } => return Err(ClientError::Closed(hop, reason)),
         }
@@ -317,21 +389,31 @@ impl Control {
     fn check_first(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
         let refused = self.check(hop, &result);
         if refused.is_err()
-            && let Some(purchase) = self.cell.lock().answered(hop, &result)
+            && let Some(Purchase::Vouchers(vouchers)) = self.cell.lock().answered(hop, &result)
         {
             let payer = Arc::clone(&self.payer);
-            tokio::spawn(async move { payer.note_refusals(&purchase, &result).await });
+            tokio::spawn(async move { payer.note_refusals(&vouchers, &result).await });
         }
         refused
     }
 
     fn settle(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
-        let refused = self.check(hop, &result);
-        if let Some(purchase) = self.cell.lock().answered(hop, &result) {
-            let payer = Arc::clone(&self.payer);
-            tokio::spawn(async move { payer.settle(purchase, &result).await });
+        let purchase = self.cell.lock().answered(hop, &result);
+        match purchase {
+            Some(Purchase::Channel(payment)) => {
+                if let Some(teller) = self.teller(hop) {
+                    teller.answered(payment, result);
+                }
+                Ok(())
+            }
+            Some(Purchase::Vouchers(vouchers)) => {
+                let refused = self.check(hop, &result);
+                let payer = Arc::clone(&self.payer);
+                tokio::spawn(async move { payer.settle(vouchers, &result).await });
+                refused
+            }
+            None => self.check(hop, &result),
         }
-        refused
     }
 
     /// A hop that refuses a voucher is given no other one: it could go on until the purse is empty.
@@ -345,26 +427,18 @@ impl Control {
         Err(ClientError::PaymentRefused { hop, reason })
     }
 
-    /// Buys and pays beside the circuit.
-    fn top_up(&self, hop: HopIndex, direction: Direction, amount: Msat) {
-        let Some(account) = self.accounts.get(hop.get()).cloned() else {
-            return;
-        };
-        let (cell, payer) = (Arc::clone(&self.cell), Arc::clone(&self.payer));
-        tokio::spawn(async move {
-            let unix = cell.clock().unix();
-            let bought = payer.top_up(unix, &account, amount).await;
-            match bought.map(|purchase| purchase.offer().map(|offer| (purchase, offer))) {
-                Ok(Some((purchase, offer))) => cell.pay(hop, purchase, direction, offer),
-                Ok(None) => cell.decline(hop, direction),
-                Err(error) => {
-                    tracing::warn!(%error, %hop, "a hop could not be paid; trying again");
-                    sleep(DECLINE_FOR).await;
-                    payer.recover(&error).await;
-                    cell.decline(hop, direction);
-                }
-            }
-        });
+    fn teller(&self, hop: HopIndex) -> Option<Teller> {
+        Some(Teller {
+            cell: Arc::clone(&self.cell),
+            payer: Arc::clone(&self.payer),
+            account: self.accounts.get(hop.get())?.clone(),
+            hop,
+        })
+    }
+
+    fn tellers(&self) -> impl Iterator<Item = Teller> {
+        let hops = (0..self.accounts.len()).filter_map(HopIndex::new);
+        hops.filter_map(|hop| self.teller(hop))
     }
 
     async fn say_farewell(&mut self) {

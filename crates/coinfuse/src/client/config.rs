@@ -1,5 +1,6 @@
 //! How a client behaves.
 
+use super::channels::ChannelConfig;
 use crate::link::LinkLimits;
 use coinfuse_circuit::{Limits, Price, TopUpPolicy};
 use coinfuse_wire::{Msat, Rate};
@@ -12,11 +13,14 @@ use std::path::PathBuf;
 pub struct ClientConfig {
     /// Relays per circuit, 1 to 8. Default 3: none of them knows both ends.
     pub hops: usize,
-    /// The most that is spent on vouchers while this client runs; the hard cap. Default: no cap.
+    /// The most that relays are paid while this client runs; the hard cap. Default: no cap.
     pub spending_cap: Msat,
     /// Where it is remembered what is left on accounts at relays, so that a restart does not pay
     /// before that is used. Default: nowhere.
     pub credit_file: Option<PathBuf>,
+    /// Payment channels, which pay for what comes after a circuit's first vouchers. Default: none,
+    /// since they need a file of their own.
+    pub channels: Option<ChannelConfig>,
     /// The most that a hop may cost, per direction. Default 10,000 msat per MiB.
     pub max_price: Price,
     /// When and how much to pay.
@@ -41,6 +45,7 @@ impl Default for ClientConfig {
             hops: 3,
             spending_cap: Msat::MAX,
             credit_file: None,
+            channels: None,
             max_price: Price {
                 up: ceiling,
                 down: ceiling,

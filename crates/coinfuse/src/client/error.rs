@@ -1,5 +1,6 @@
 //! Why a client could not do what it was asked to.
 
+use super::channels::ChannelStoreError;
 use crate::connect::ConnectError;
 use crate::link::{BindError, DialError};
 use coinfuse_circuit::{ClientCircuitError, CloseReason, ExtendRefusal};
@@ -67,6 +68,9 @@ pub enum ClientError {
     /// The purse failed.
     #[error(transparent)]
     Purse(Arc<PurseError>),
+    /// The file of the payment channels cannot be used: see to the disk.
+    #[error(transparent)]
+    Channels(#[from] ChannelStoreError),
     /// The exit did not open the stream.
     #[error(transparent)]
     Exit(#[from] ExitFailure),

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! Client::connect ── circuits ── build ── payer ── purse       choose, pay, connect, extend
-//!                        └ circuit ── control lane             messages, top-ups
+//!                        └ circuit ── control lane             messages
+//!                                  ├─ teller ── payer, channels top-ups
 //!                                  └─ data lane ── HTTP/2      streams
 //! ```
 
+mod budget;
 mod build;
 mod cell;
+mod channels;
 mod circuit;
 mod circuits;
 mod config;
@@ -16,7 +19,9 @@ mod error;
 mod payer;
 mod report;
 mod stream;
+mod teller;
 
+pub use channels::{ChannelConfig, ChannelReport, ChannelStage, ChannelStoreError, HopChannels};
 pub use config::ClientConfig;
 pub use error::ClientError;
 pub use report::{CircuitReport, HopReport};
@@ -25,6 +30,8 @@ pub use stream::Stream;
 use crate::clock::Clock;
 use crate::connect::{Connect, ConnectError, Isolation};
 use crate::link::{CloseReason, LinkEndpoint, LinkPool};
+use budget::Budget;
+use channels::Channels;
 use circuits::Circuits;
 use coinfuse_circuit::CircuitNumber;
 use coinfuse_delivery::Target;
@@ -69,7 +76,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Bind`] if the system gives no socket, [`ClientError::Purse`] if the purse
-    /// cannot be read.
+    /// cannot be read, [`ClientError::Channels`] if the file of the payment channels cannot.
     pub async fn start(
         config: ClientConfig,
         directory: Directory,
@@ -82,13 +89,21 @@ impl Client {
             .keys()
             .filter_map(|mint| mint.url().to_string().parse().ok())
             .collect();
+        let (clock, shutdown) = (Clock::start(), CancellationToken::new());
+        let budget = Arc::new(Budget::new(config.spending_cap));
+        let channels = match config.channels.clone() {
+            Some(channels) => {
+                let (purse, budget) = (purse.clone(), Arc::clone(&budget));
+                Some(Channels::open(channels, config.top_up, purse, budget, clock).await?)
+            }
+            None => None,
+        };
+        if let Some(channels) = &channels {
+            tokio::spawn(channels::tend(Arc::downgrade(channels), shutdown.clone()));
+        }
+        let credit_file = config.credit_file.clone();
         let inner = Arc::new(Inner {
-            payer: Arc::new(Payer::new(
-                purse,
-                seed,
-                config.spending_cap,
-                config.credit_file.clone(),
-            )),
+            payer: Arc::new(Payer::new(purse, seed, budget, channels, credit_file)),
             config,
             directory: RwLock::new(directory),
             mint_urls,
@@ -96,9 +111,9 @@ impl Client {
             endpoint,
             circuits: Circuits::default(),
             next_number: AtomicU32::new(0),
-            clock: Clock::start(),
+            clock,
             controls: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
         });
         tokio::spawn(circuits::tend(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -155,9 +170,25 @@ impl Client {
         self.inner.circuits.close(isolation);
     }
 
-    /// What was spent on vouchers since the start.
+    /// What relays were paid since the start, with vouchers and through channels. What is locked
+    /// in channels is not spent.
     pub fn spent(&self) -> Msat {
         self.inner.payer.spent()
+    }
+
+    /// The payment channels that are not finished; none if the client uses none.
+    pub fn channels(&self) -> Vec<ChannelReport> {
+        let channels = self.inner.payer.channels();
+        channels.map_or(Vec::new(), |channels| channels.report())
+    }
+
+    /// Asks the mints at once for what is left of channels that are closed or have expired; what
+    /// came back. A client asks by itself as well, less often.
+    pub async fn reclaim(&self) -> Msat {
+        match self.inner.payer.channels() {
+            Some(channels) => channels.reclaim(true).await,
+            None => Msat::ZERO,
+        }
     }
 
     /// The purse that pays.
@@ -182,6 +213,9 @@ impl Client {
         self.inner.controls.close();
         let _some_are_deaf = tokio::time::timeout(FAREWELL, self.inner.controls.wait()).await;
         self.inner.endpoint.close(CloseReason::Shutdown).await;
+        if let Some(channels) = self.inner.payer.channels() {
+            channels.shut().await;
+        }
     }
 }
 

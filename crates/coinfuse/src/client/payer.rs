@@ -1,5 +1,7 @@
-//! Paying hops: which mint, which account, within which cap.
+//! Paying hops: which mint, which account, which method, within which cap.
 
+use super::budget::Budget;
+use super::channels::{ChannelPayment, Channels};
 use super::{ClientError, credit_file};
 use crate::mints::mint_id;
 use coinfuse_circuit::{AccountId, AccountToken, Offer, PayResult, RefusedItem};
@@ -27,18 +29,22 @@ const AVOID_FOR: Duration = Duration::from_secs(600);
 /// The same for one that asked to be shown the voucher again.
 const COME_AGAIN: Duration = Duration::from_secs(10);
 
-/// Vouchers on their way to a hop.
+/// What is on its way to a hop.
 #[derive(Debug)]
-pub(super) struct Purchase {
-    vouchers: Vec<Bought>,
+pub(super) enum Purchase {
+    /// Vouchers, the method of first contact, and when there is no channel.
+    Vouchers(Vec<Bought>),
+    /// Something about a channel.
+    Channel(ChannelPayment),
 }
 
 /// What a hop is paid with.
 #[derive(Debug, Clone)]
 pub(super) struct HopAccount {
-    relay: RelayId,
-    voucher_key: VoucherPublicKey,
-    mints: Vec<(MintId, bool)>,
+    pub(super) relay: RelayId,
+    pub(super) voucher_key: VoucherPublicKey,
+    /// The mints that the relay accepts, in its order, and whether it is the mint.
+    pub(super) mints: Vec<(MintId, bool)>,
     pub(super) token: AccountToken,
     /// Held while something is bought for this account.
     buying: Arc<tokio::sync::Mutex<()>>,
@@ -49,6 +55,8 @@ pub(super) struct Payer {
     purse: Purse,
     /// From which account tokens are derived, so that credit is found again after a restart.
     accounts_key: hmac::Key,
+    budget: Arc<Budget>,
+    channels: Option<Arc<Channels>>,
     state: Mutex<State>,
     /// One move between mints at a time.
     moving: tokio::sync::Mutex<()>,
@@ -57,9 +65,6 @@ pub(super) struct Payer {
 }
 
 struct State {
-    /// What may still be spent in this run.
-    budget: Msat,
-    spent: Msat,
     in_use: HashSet<AccountToken>,
     /// Vouchers that were presented and not answered yet.
     presented: HashSet<VoucherId>,
@@ -73,16 +78,17 @@ impl Payer {
     pub(super) fn new(
         purse: Purse,
         seed: &[u8; 32],
-        budget: Msat,
+        budget: Arc<Budget>,
+        channels: Option<Arc<Channels>>,
         credit_file: Option<PathBuf>,
     ) -> Self {
         let left = credit_file.as_deref().map(credit_file::load);
         Self {
             purse,
             accounts_key: hmac::Key::new(hmac::HMAC_SHA256, seed),
+            budget,
+            channels,
             state: Mutex::new(State {
-                budget,
-                spent: Msat::ZERO,
                 in_use: HashSet::new(),
                 presented: HashSet::new(),
                 left: left.unwrap_or_default(),
@@ -101,9 +107,14 @@ impl Payer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was spent on vouchers since the start.
+    /// What relays were paid since the start.
     pub(super) fn spent(&self) -> Msat {
-        self.lock().spent
+        self.budget.spent()
+    }
+
+    /// The channels, if this client uses them.
+    pub(super) fn channels(&self) -> Option<&Arc<Channels>> {
+        self.channels.as_ref()
     }
 
     /// An account at a relay that no other circuit uses. The same relay and isolation get the same
@@ -209,26 +220,42 @@ impl Payer {
         for (account, amount) in wants {
             let old = self.unsettled(account).await;
             let covered: Msat = old.iter().map(|voucher| voucher.value).sum();
-            purchases.push(Purchase { vouchers: old });
+            purchases.push(old);
             if covered < *amount {
                 orders.push(self.order(account, *amount).await?);
             }
         }
         for voucher in self.purchase(unix, &orders).await? {
             let place = wants.iter().position(|(account, _)| account.owns(&voucher));
-            if let Some(purchase) = place.and_then(|place| purchases.get_mut(place)) {
-                purchase.vouchers.push(voucher);
+            if let Some(vouchers) = place.and_then(|place| purchases.get_mut(place)) {
+                vouchers.push(voucher);
             }
         }
         purchases
             .iter()
-            .for_each(|purchase| self.note_presented(purchase));
-        Ok(purchases)
+            .for_each(|vouchers| self.note_presented(vouchers));
+        Ok(purchases.into_iter().map(Purchase::Vouchers).collect())
     }
 
-    /// Buys more for a hop of a circuit that is open; or takes what was bought before and never
-    /// presented, because the mint was silent for a while.
+    /// Pays more to a hop of a circuit that is open: through its channel, or with vouchers where
+    /// there is none. Let it run to its end.
     pub(super) async fn top_up(
+        &self,
+        unix: UnixTime,
+        account: &HopAccount,
+        amount: Msat,
+    ) -> Result<Purchase, ClientError> {
+        if let Some(channels) = &self.channels
+            && let Some(payment) = channels.pay(account, amount).await?
+        {
+            return Ok(Purchase::Channel(payment));
+        }
+        self.more_vouchers(unix, account, amount).await
+    }
+
+    /// Buys vouchers; or takes what was bought before and never presented, because the mint was
+    /// silent for a while.
+    async fn more_vouchers(
         &self,
         unix: UnixTime,
         account: &HopAccount,
@@ -244,9 +271,8 @@ impl Payer {
             let order = self.order(account, amount).await?;
             vouchers = self.purchase(unix, &[order]).await?;
         }
-        let purchase = Purchase { vouchers };
-        self.note_presented(&purchase);
-        Ok(purchase)
+        self.note_presented(&vouchers);
+        Ok(Purchase::Vouchers(vouchers))
     }
 
     /// After a purchase failed: what a silent mint left unfinished is gone on with, so that the
@@ -261,8 +287,8 @@ impl Payer {
         }
     }
 
-    fn note_presented(&self, purchase: &Purchase) {
-        let ids = purchase.vouchers.iter().map(|voucher| voucher.id);
+    fn note_presented(&self, vouchers: &[Bought]) {
+        let ids = vouchers.iter().map(|voucher| voucher.id);
         self.lock().presented.extend(ids);
     }
 
@@ -272,12 +298,12 @@ impl Payer {
             return Ok(Vec::new());
         };
         let cost = orders.iter().map(|order| order.amount).sum();
-        self.spend(cost)?;
+        self.budget.spend(cost)?;
         let bought = self.purse.buy(unix, orders).await;
         // Of several mints, one may have done its part.
         let one_mint = orders.iter().all(|order| order.mint == first.mint);
         if bought.as_ref().is_err_and(nothing_was_spent) && one_mint {
-            self.unspend(cost);
+            self.budget.unspend(cost);
         }
         Ok(bought?)
     }
@@ -340,29 +366,12 @@ impl Payer {
         Ok(())
     }
 
-    fn spend(&self, amount: Msat) -> Result<(), ClientError> {
-        let mut state = self.lock();
-        let budget = state
-            .budget
-            .checked_sub(amount)
-            .ok_or(ClientError::CapReached)?;
-        state.budget = budget;
-        state.spent = state.spent.saturating_add(amount);
-        Ok(())
-    }
-
-    fn unspend(&self, amount: Msat) {
-        let mut state = self.lock();
-        state.budget = state.budget.saturating_add(amount);
-        state.spent = state.spent.saturating_sub(amount);
-    }
-
     /// Keeps the purse's book on a payment that was answered.
-    pub(super) async fn settle(&self, purchase: Purchase, result: &PayResult) {
-        let credited = self.note_refusals(&purchase, result).await;
+    pub(super) async fn settle(&self, vouchers: Vec<Bought>, result: &PayResult) {
+        let credited = self.note_refusals(&vouchers, result).await;
         {
             let mut state = self.lock();
-            for voucher in &purchase.vouchers {
+            for voucher in &vouchers {
                 state.presented.remove(&voucher.id);
             }
         }
@@ -374,7 +383,7 @@ impl Payer {
     /// Keeps the purse's book on what was refused; the rest of the purchase.
     pub(super) async fn note_refusals(
         &self,
-        purchase: &Purchase,
+        vouchers: &[Bought],
         result: &PayResult,
     ) -> Vec<VoucherId> {
         let refusal = |place: usize| {
@@ -383,7 +392,7 @@ impl Payer {
             refusals(result).nth(place)
         };
         let mut others = Vec::new();
-        for (place, voucher) in purchase.vouchers.iter().enumerate() {
+        for (place, voucher) in vouchers.iter().enumerate() {
             let Some(refusal) = refusal(place) else {
                 others.push(voucher.id);
                 continue;
@@ -425,12 +434,12 @@ impl HopAccount {
 impl Purchase {
     /// What the hop is sent; nothing for nothing.
     pub(super) fn offer(&self) -> Option<Offer> {
-        let vouchers = self
-            .vouchers
-            .iter()
-            .map(|bought| bought.voucher.clone())
-            .collect();
-        let payment = Payment::new(vouchers).ok()?;
+        let bought = match self {
+            Self::Vouchers(bought) => bought,
+            Self::Channel(payment) => return Some(payment.offer()),
+        };
+        let vouchers = bought.iter().map(|bought| bought.voucher.clone());
+        let payment = Payment::new(vouchers.collect()).ok()?;
         Some(Offer {
             method: Offer::VOUCHERS,
             payment: payment.to_bytes(),

@@ -1,5 +1,6 @@
 //! What a circuit carried and cost.
 
+use super::channels::HopChannels;
 use coinfuse_circuit::{Credit, Price};
 use coinfuse_wire::{ByteCount, Msat, RelayId};
 use core::time::Duration;
@@ -16,16 +17,18 @@ pub struct HopReport {
     pub up: ByteCount,
     /// Metered bytes to the client.
     pub down: ByteCount,
-    /// Put into the circuit's pools: vouchers, and what the account held before.
+    /// Put into the circuit's pools: vouchers, channels, and what the account held before.
     pub paid: Msat,
     /// What carrying has cost.
     pub used: Msat,
     /// What is left and stays the account's.
     pub left: Msat,
+    /// What was paid through channels, of this and of earlier circuits of the same account.
+    pub channels: HopChannels,
 }
 
 impl HopReport {
-    pub(super) fn new(relay: RelayId, credit: &Credit) -> Self {
+    pub(super) fn new(relay: RelayId, credit: &Credit, channels: HopChannels) -> Self {
         Self {
             relay,
             price: Price {
@@ -37,6 +40,7 @@ impl HopReport {
             paid: credit.paid(),
             used: credit.used(),
             left: credit.left(),
+            channels,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::error::{load, parse};
 use super::values::{AcceptedMint, LogLevel, socket, within};
 use super::{ConfigError, LinkConfig};
+use crate::client::ChannelConfig;
 use crate::socks::SocksLimits;
 use coinfuse_directory::Price;
 use coinfuse_wire::{ByteCount, Msat, Rate};
@@ -31,6 +32,8 @@ pub struct ClientConfig {
     pub mint: Vec<AcceptedMint>,
     /// How money is spent.
     pub spending: SpendingConfig,
+    /// Payment channels.
+    pub channels: ClientChannelsConfig,
     /// Limits of the links.
     pub link: LinkConfig,
 }
@@ -69,15 +72,29 @@ pub struct SpendingConfig {
     /// msat per MiB that one relay may ask for downstream. Default 1000.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub max_price_down: u32,
-    /// MiB of traffic for which vouchers are bought ahead, for each relay in use. Default 64.
-    #[serde(deserialize_with = "within::<1, 1_048_576, _, _>")]
-    pub stock_mib: u32,
     /// MiB of traffic that one payment to a relay covers. Default 16.
     #[serde(deserialize_with = "within::<1, 1_048_576, _, _>")]
     pub top_up_mib: u32,
     /// MiB of credit below which a relay is paid again; varied at random per relay. Default 8.
     #[serde(deserialize_with = "within::<1, 1_048_576, _, _>")]
     pub top_up_below_mib: u32,
+}
+
+/// The `[channels]` section: after its first voucher a relay is paid through a payment channel,
+/// which is funded once and settled once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientChannelsConfig {
+    /// False to pay with vouchers only. Default true.
+    pub enabled: bool,
+    /// MiB of traffic that one channel pays for; less where the money or the cap is less. Default
+    /// 1024.
+    #[serde(deserialize_with = "within::<1, 1_048_576, _, _>")]
+    pub capacity_mib: u32,
+    /// Hours after which the rest of a channel comes back even if its relay does nothing. Default
+    /// 24.
+    #[serde(deserialize_with = "within::<1, 700, _, _>")]
+    pub lifetime_hours: u32,
 }
 
 impl ClientConfig {
@@ -129,11 +146,6 @@ impl SpendingConfig {
         }
     }
 
-    /// Traffic for which vouchers are bought ahead.
-    pub const fn stock(&self) -> ByteCount {
-        ByteCount::from_mib(self.stock_mib as u64)
-    }
-
     /// Traffic that one payment covers.
     pub const fn top_up(&self) -> ByteCount {
         ByteCount::from_mib(self.top_up_mib as u64)
@@ -155,6 +167,7 @@ impl Default for ClientConfig {
             socks: SocksConfig::default(),
             mint: Vec::new(),
             spending: SpendingConfig::default(),
+            channels: ClientChannelsConfig::default(),
             link: LinkConfig::default(),
         }
     }
@@ -173,13 +186,33 @@ impl Default for SocksConfig {
     }
 }
 
+impl ClientChannelsConfig {
+    /// The settings of a client, with the channels' states in `file`; `None` if it has none.
+    pub fn settings(&self, file: PathBuf) -> Option<ChannelConfig> {
+        let mut config = ChannelConfig::new(file);
+        config.capacity = ByteCount::from_mib(self.capacity_mib.into());
+        config.lifetime = Duration::from_secs(u64::from(self.lifetime_hours) * 3600);
+        self.enabled.then_some(config)
+    }
+}
+
+impl Default for ClientChannelsConfig {
+    /// [`ChannelConfig::new`], written down; a test holds them together.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            capacity_mib: 1024,
+            lifetime_hours: 24,
+        }
+    }
+}
+
 impl Default for SpendingConfig {
     fn default() -> Self {
         Self {
             cap_msat: 1_000_000,
             max_price_up: 1_000,
             max_price_down: 1_000,
-            stock_mib: 64,
             top_up_mib: 16,
             top_up_below_mib: 8,
         }
@@ -189,6 +222,17 @@ impl Default for SpendingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_channels() {
+        let settings = ClientChannelsConfig::default().settings("channels".into());
+        assert_eq!(settings, Some(ChannelConfig::new("channels")));
+        let off = ClientChannelsConfig {
+            enabled: false,
+            ..ClientChannelsConfig::default()
+        };
+        assert_eq!(off.settings("channels".into()), None);
+    }
 
     #[test]
     fn the_defaults_are_those_of_the_proxy() {

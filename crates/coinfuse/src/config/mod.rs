@@ -24,7 +24,7 @@ mod links;
 mod relay;
 mod values;
 
-pub use client::{ClientConfig, SocksConfig, SpendingConfig};
+pub use client::{ClientChannelsConfig, ClientConfig, SocksConfig, SpendingConfig};
 pub use error::ConfigError;
 pub use links::LinkConfig;
 pub use relay::{

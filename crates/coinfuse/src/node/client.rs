@@ -114,6 +114,11 @@ pub(super) const fn unit(unit: MintUnit) -> Unit {
     }
 }
 
+/// The file of the client's payment channels, in its folder.
+pub fn channels_file(config: &ClientConfig) -> PathBuf {
+    config.data_dir.join("channels.redb")
+}
+
 /// The knobs of a client, from its file. `spent` counts towards the cap already.
 fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
     let spending = &config.spending;
@@ -132,6 +137,7 @@ fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
         top_up,
         links: config.link.limits(),
         credit_file: Some(config.data_dir.join("credit")),
+        channels: config.channels.settings(channels_file(config)),
         ..client::ClientConfig::default()
     }
 }

@@ -9,7 +9,7 @@ mod relay;
 mod spending;
 mod treasury;
 
-pub use client::{ClientNode, ClientNodeError, open_purse};
+pub use client::{ClientNode, ClientNodeError, channels_file, open_purse};
 pub use control::{CONTROL_SOCKET, ControlServer, Conversation};
 pub use directory::DirectoryError;
 #[cfg(feature = "mint")]

@@ -1,0 +1,74 @@
+//! What a client may still spend.
+
+use super::ClientError;
+use coinfuse_wire::Msat;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The hard cap of one run: what was paid to relays, and what is left to be paid.
+#[derive(Debug)]
+pub(super) struct Budget(Mutex<State>);
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    left: Msat,
+    spent: Msat,
+}
+
+impl Budget {
+    pub(super) const fn new(cap: Msat) -> Self {
+        Self(Mutex::new(State {
+            left: cap,
+            spent: Msat::ZERO,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was spent since the start.
+    pub(super) fn spent(&self) -> Msat {
+        self.lock().spent
+    }
+
+    /// What may still be spent.
+    pub(super) fn left(&self) -> Msat {
+        self.lock().left
+    }
+
+    /// Takes `amount` out before it is paid.
+    pub(super) fn spend(&self, amount: Msat) -> Result<(), ClientError> {
+        let mut state = self.lock();
+        let left = state.left.checked_sub(amount);
+        state.left = left.ok_or(ClientError::CapReached)?;
+        state.spent = state.spent.saturating_add(amount);
+        Ok(())
+    }
+
+    /// Puts back what is known not to have been paid.
+    pub(super) fn unspend(&self, amount: Msat) {
+        let mut state = self.lock();
+        state.left = state.left.saturating_add(amount);
+        state.spent = state.spent.saturating_sub(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cap_is_reached_and_never_passed() {
+        let budget = Budget::new(Msat::new(100));
+        budget.spend(Msat::new(60)).unwrap();
+        let error = budget.spend(Msat::new(41)).unwrap_err();
+        assert!(matches!(error, ClientError::CapReached));
+        assert_eq!(
+            (budget.left(), budget.spent()),
+            (Msat::new(40), Msat::new(60))
+        );
+        budget.unspend(Msat::new(60));
+        budget.spend(Msat::new(100)).unwrap();
+        assert_eq!(budget.left(), Msat::ZERO);
+    }
+}
