@@ -1,14 +1,22 @@
 //! Requests to a mint, as text: no library of either side is between the test and the wire.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// The error of a request that was answered, but the answer did not arrive.
+pub(crate) const LOST: &str = "the answer got lost";
 
 /// Speaks HTTP with a mint; a connection per request.
 #[derive(Debug, Clone)]
 pub(crate) struct MintHttp {
     /// `HOST:PORT`.
     host: String,
+    /// Whether the answer to the next swap that is made gets lost. Clones share it.
+    loses: Arc<AtomicBool>,
 }
 
 impl MintHttp {
@@ -16,7 +24,13 @@ impl MintHttp {
         let host = url.strip_prefix("http://").expect("a plain URL");
         Self {
             host: host.to_owned(),
+            loses: Arc::default(),
         }
+    }
+
+    /// Has the next swap that the mint makes answered with [`LOST`].
+    pub(crate) fn lose_next_swap(&self) {
+        self.loses.store(true, Ordering::Relaxed);
     }
 
     /// The body of the answer to `GET path`; of a refusal as the error.
@@ -26,7 +40,11 @@ impl MintHttp {
 
     /// The body of the answer to `POST path`; of a refusal as the error.
     pub(crate) async fn post(&self, path: &str, body: &str) -> Result<String, String> {
-        self.ask("POST", path, body).await
+        let answer = self.ask("POST", path, body).await?;
+        match path == "/v1/swap" && self.loses.swap(false, Ordering::Relaxed) {
+            true => Err(LOST.to_owned()),
+            false => Ok(answer),
+        }
     }
 
     /// [`Self::get`] where a refusal is a broken test.

@@ -4,9 +4,10 @@
 //! [`scenarios`] and runs with either implementation on either side.
 
 mod http;
+mod messages;
+mod ours;
+mod pairings;
 mod roles;
 mod scenarios;
 mod theirs;
 mod world;
-
-mod both_sides_theirs;

@@ -32,6 +32,9 @@ pub(crate) trait Sender: Sized {
     /// The body of `POST /channel/register`: parameters, funding, a signature for nothing.
     fn register(&mut self) -> String;
 
+    /// The same with a payment: a signature for `balance`.
+    fn pay_first(&mut self, balance: u64) -> String;
+
     /// An update to the cumulative `balance`.
     fn pay(&mut self, balance: u64) -> String;
 
@@ -66,6 +69,9 @@ pub(crate) trait Receiver: Sized {
 
     /// Counts only `amount` as earned in a channel, whatever was paid.
     fn forgive(&mut self, channel_id: &str, amount: u64);
+
+    /// The mint makes the receiver's next swap, but its answer gets lost.
+    fn lose_next_answer(&mut self);
 
     /// Settles as the sender asked; the answer with the sender's coins.
     async fn close(&mut self, message: &str) -> Result<String, String>;

@@ -1,6 +1,7 @@
 //! The life of a channel, whoever implements its two sides.
 
 use crate::http::json;
+use crate::ours::OurSender;
 use crate::roles::{Receiver, Sender, Terms};
 use crate::world::World;
 
@@ -29,8 +30,12 @@ struct Pair<S, R> {
 impl<S: Sender, R: Receiver> Pair<S, R> {
     async fn open(fee: u64, terms: Terms, min_lifetime: u64) -> Self {
         let world = World::start(fee).await;
-        let mut receiver = R::start(&world, min_lifetime).await;
-        let mut sender = S::open(&world, &receiver.offer(), terms).await;
+        let receiver = R::start(&world, min_lifetime).await;
+        let sender = S::open(&world, &receiver.offer(), terms).await;
+        Self::register(world, sender, receiver)
+    }
+
+    fn register(world: World, mut sender: S, mut receiver: R) -> Self {
         let answer = receiver.register(&sender.register()).expect("registered");
         let answer = json(&answer);
         assert_eq!(answer["channel_id"], sender.channel_id());
@@ -53,6 +58,19 @@ impl<S: Sender, R: Receiver> Pair<S, R> {
     async fn close(&mut self, balance: u64) -> String {
         let asking = self.sender.ask_to_close(balance);
         self.receiver.close(&asking).await.expect("closed")
+    }
+
+    /// The receiver closes without asking.
+    async fn close_alone(&mut self) -> Result<(), String> {
+        let id = self.sender.channel_id().to_owned();
+        self.receiver.close_alone(&id).await
+    }
+
+    /// The same, but the mint's answer to the receiver gets lost.
+    async fn close_unanswered(&mut self) {
+        self.receiver.lose_next_answer();
+        let unknown = self.close_alone().await;
+        unknown.expect_err("there was no answer");
     }
 
     /// Both parties' shares are in plain coins, the receiver's is what was paid, and there are no
@@ -81,32 +99,85 @@ pub(crate) async fn pays_and_closes<S: Sender, R: Receiver>() {
     }
 }
 
-/// Many coins of few denominations, so that several of one denomination meet in a commitment.
-pub(crate) async fn keeps_to_small_denominations<S: Sender, R: Receiver>() {
-    let terms = Terms {
-        maximum_amount: 64,
-        coins: 1_000,
-        ..TERMS
+/// The mint signs the funding, but its answer gets lost.
+pub(crate) async fn is_funded_unanswered<R: Receiver>() {
+    for fee in FEES {
+        let world = World::start(fee).await;
+        let receiver = R::start(&world, HOUR).await;
+        let sender = OurSender::open_unanswered(&world, &receiver.offer(), TERMS).await;
+        let mut pair = Pair::register(world, sender, receiver);
+        pair.pay(1_234);
+        let answer = pair.close(1_234).await;
+        let sender_got = pair.sender.collect(&pair.world, &answer).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
+}
+
+/// The message that brings the funding pays as well.
+pub(crate) async fn opens_with_a_payment<S: Sender, R: Receiver>() {
+    let world = World::start(0).await;
+    let mut receiver = R::start(&world, HOUR).await;
+    let mut sender = S::open(&world, &receiver.offer(), TERMS).await;
+    let answer = receiver.accept(&sender.pay_first(1_000));
+    assert_eq!(json(&answer.expect("accepted"))["balance"], 1_000);
+    let mut pair = Pair {
+        world,
+        sender,
+        receiver,
     };
-    let mut pair = Pair::<S, R>::open(0, terms, HOUR).await;
-    pair.pay(500);
-    let answer = pair.close(500).await;
-    let coins = json(&answer)["sender_proofs"].take();
-    let mut coins = coins.as_array().expect("coins").iter();
-    assert!(coins.all(|coin| coin["amount"].as_u64() <= Some(64)));
+    pair.pay(1_234);
+    let answer = pair.close(1_234).await;
     let sender_got = pair.sender.collect(&pair.world, &answer).await;
-    pair.settled_at(500, sender_got).await;
+    pair.settled_at(1_234, sender_got).await;
+}
+
+/// A sender whose answer was lost sends its message again: nothing changes.
+pub(crate) async fn takes_messages_twice<S: Sender, R: Receiver>() {
+    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
+    let answer = pair.receiver.register(&pair.sender.register());
+    assert_eq!(json(&answer.expect("known"))["already_known"], true);
+    let update = pair.sender.pay(1_234);
+    for _ in 0..2 {
+        let answer = pair.receiver.accept(&update);
+        assert_eq!(json(&answer.expect("accepted"))["balance"], 1_234);
+    }
+    let answer = pair.close(1_234).await;
+    let sender_got = pair.sender.collect(&pair.world, &answer).await;
+    pair.settled_at(1_234, sender_got).await;
+}
+
+/// Many coins of few denominations, so that several of one denomination meet in a commitment. Not
+/// more than ten, so that what is swapped into the funding costs as much as the funding itself: their
+/// client takes the one for the other.
+pub(crate) async fn keeps_to_small_denominations<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let terms = Terms {
+            maximum_amount: 64,
+            coins: 500,
+            ..TERMS
+        };
+        let mut pair = Pair::<S, R>::open(fee, terms, HOUR).await;
+        pair.pay(250);
+        let answer = pair.close(250).await;
+        let coins = json(&answer)["sender_proofs"].take();
+        let mut coins = coins.as_array().expect("coins").iter();
+        assert!(coins.all(|coin| coin["amount"].as_u64() <= Some(64)));
+        let sender_got = pair.sender.collect(&pair.world, &answer).await;
+        pair.settled_at(250, sender_got).await;
+    }
 }
 
 /// The parties agree on less than was paid last.
 pub(crate) async fn closes_below_the_last_update<S: Sender, R: Receiver>() {
-    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
-    pair.pay(3_000);
-    let id = pair.sender.channel_id().to_owned();
-    pair.receiver.forgive(&id, 1_000);
-    let answer = pair.close(1_000).await;
-    let sender_got = pair.sender.collect(&pair.world, &answer).await;
-    pair.settled_at(1_000, sender_got).await;
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(3_000);
+        let id = pair.sender.channel_id().to_owned();
+        pair.receiver.forgive(&id, 1_000);
+        let answer = pair.close(1_000).await;
+        let sender_got = pair.sender.collect(&pair.world, &answer).await;
+        pair.settled_at(1_000, sender_got).await;
+    }
 }
 
 /// The receiver settles at the highest update and says nothing; the sender finds its share.
@@ -115,8 +186,7 @@ pub(crate) async fn closes_alone<S: Sender, R: Receiver>() {
         let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
         pair.pay(700);
         pair.pay(1_234);
-        let id = pair.sender.channel_id().to_owned();
-        pair.receiver.close_alone(&id).await.expect("settled");
+        pair.close_alone().await.expect("settled");
         let sender_got = pair.sender.restore(&pair.world).await;
         pair.settled_at(1_234, sender_got).await;
     }
@@ -124,13 +194,64 @@ pub(crate) async fn closes_alone<S: Sender, R: Receiver>() {
 
 /// The mint changes its keys while the channel is open: the signatures stay good.
 pub(crate) async fn closes_under_a_new_keyset<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.world.rotate_keyset().await;
+        pair.close_alone().await.expect("settled");
+        let sender_got = pair.sender.restore(&pair.world).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
+}
+
+/// The mint settles, but its answer to the receiver gets lost: asked again, the receiver finds its
+/// coins, and so does the sender.
+pub(crate) async fn settles_unanswered<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.close_unanswered().await;
+        pair.close_alone().await.expect("settled");
+        let sender_got = pair.sender.restore(&pair.world).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
+}
+
+/// The mint settles, but its answer to the receiver gets lost, and the receiver does nothing about
+/// it: the sender has what is its own.
+pub(crate) async fn sender_needs_no_answer<S: Sender, R: Receiver>() {
     let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
     pair.pay(1_234);
-    pair.world.rotate_keyset().await;
-    let id = pair.sender.channel_id().to_owned();
-    pair.receiver.close_alone(&id).await.expect("settled");
+    pair.close_unanswered().await;
     let sender_got = pair.sender.restore(&pair.world).await;
-    pair.settled_at(1_234, sender_got).await;
+    assert_eq!(sender_got, pair.sender.capacity() - 1_234);
+}
+
+/// The receiver asks again after a lost answer, but the mint has changed its keys: what it finds was
+/// signed with the old ones.
+pub(crate) async fn settles_unanswered_under_an_old_keyset<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.close_unanswered().await;
+        pair.world.rotate_keyset().await;
+        pair.close_alone().await.expect("settled");
+        let sender_got = pair.sender.restore(&pair.world).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
+}
+
+/// The other way round: settled under new keys, and the answer to that gets lost.
+pub(crate) async fn settles_unanswered_under_a_new_keyset<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.world.rotate_keyset().await;
+        pair.close_unanswered().await;
+        pair.close_alone().await.expect("settled");
+        let sender_got = pair.sender.restore(&pair.world).await;
+        pair.settled_at(1_234, sender_got).await;
+    }
 }
 
 /// The receiver never settles: after the expiry, and not before, all is the sender's again.
@@ -150,8 +271,7 @@ pub(crate) async fn refunds_after_expiry<S: Sender, R: Receiver>() {
     let sender_got = pair.sender.refund(&pair.world).await.expect("a refund");
     assert_eq!(pair.world.owes().await, sender_got);
     assert!(sender_got >= pair.sender.capacity());
-    let id = pair.sender.channel_id().to_owned();
-    let late = pair.receiver.close_alone(&id).await;
+    let late = pair.close_alone().await;
     late.expect_err("the coins are spent");
 }
 

@@ -93,6 +93,11 @@ impl TheirMint {
             .expect("an active keyset")
     }
 
+    /// The answer to the next swap that is made gets lost.
+    pub(super) fn lose_next_answer(&self) {
+        self.http.lose_next_swap();
+    }
+
     pub(super) async fn swap(&self, request: &str) -> Result<String, String> {
         self.http.post("/v1/swap", request).await
     }

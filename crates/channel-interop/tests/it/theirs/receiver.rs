@@ -67,6 +67,10 @@ impl Receiver for TheirReceiver {
         self.bridge.host().set_due(channel_id, amount);
     }
 
+    fn lose_next_answer(&mut self) {
+        self.mint.lose_next_answer();
+    }
+
     async fn close(&mut self, message: &str) -> Result<String, String> {
         let closing = self
             .bridge

@@ -74,7 +74,11 @@ impl Sender for TheirSender {
     }
 
     fn register(&mut self) -> String {
-        serde_json::to_string(&self.first()).expect("JSON")
+        self.pay_first(0)
+    }
+
+    fn pay_first(&mut self, balance: u64) -> String {
+        serde_json::to_string(&self.first(balance)).expect("JSON")
     }
 
     fn pay(&mut self, balance: u64) -> String {
@@ -132,13 +136,15 @@ impl Sender for TheirSender {
 
 impl TheirSender {
     /// The message that carries the funding; the only way out of the bridge for it.
-    fn first(&self) -> Payment {
-        let payment = self.bridge.create_payment_with_funding(&self.channel_id, 0);
+    fn first(&self, balance: u64) -> Payment {
+        let payment = self
+            .bridge
+            .create_payment_with_funding(&self.channel_id, balance);
         payment.expect("an open channel")
     }
 
     fn parameters(&self) -> (ChannelParameters, Payment) {
-        let first = self.first();
+        let first = self.first(0);
         let params = first.params.as_ref().expect("parameters").to_string();
         let keyset = self.keyset.parsed();
         let params = ChannelParameters::from_json_with_secret_key(&params, keyset, &secret_key());

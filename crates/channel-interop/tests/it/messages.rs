@@ -1,48 +1,10 @@
-//! The baseline: `cdk-spilman` with itself at our mint. When these fail, the mint or the harness
-//! is at fault and not our channels.
+//! The shape of their messages, which is all that the two sides share.
 
 use crate::http::json;
 use crate::roles::{Receiver, Sender, Terms};
-use crate::scenarios;
 use crate::theirs::{TheirReceiver, TheirSender};
 use crate::world::World;
 
-#[tokio::test]
-async fn pays_and_closes() {
-    scenarios::pays_and_closes::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn keeps_to_small_denominations() {
-    scenarios::keeps_to_small_denominations::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn closes_below_the_last_update() {
-    scenarios::closes_below_the_last_update::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn closes_alone() {
-    scenarios::closes_alone::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn closes_under_a_new_keyset() {
-    scenarios::closes_under_a_new_keyset::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn refunds_after_expiry() {
-    scenarios::refunds_after_expiry::<TheirSender, TheirReceiver>().await;
-}
-
-#[tokio::test]
-async fn refuses_what_was_not_signed() {
-    scenarios::refuses_what_was_not_signed::<TheirSender, TheirReceiver>().await;
-}
-
-/// The shape of each message, which is all that the two sides share.
 #[tokio::test]
 async fn the_messages_are_as_we_know_them() {
     let world = World::start(0).await;
