@@ -34,6 +34,9 @@ fn main() -> Done {
     directory()?;
     voucher()?;
     circuit()?;
+    for (target, name, bytes) in coinfuse_fuzz::channel_seeds() {
+        save(target, name, &bytes)?;
+    }
     for (name, text) in [
         ("name", "example.com:443"),
         ("dot", "Example.com.:80"),

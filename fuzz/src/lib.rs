@@ -4,6 +4,7 @@
 //! A new parser arrives with its target here, a file in `fuzz_targets/` and seeds in
 //! `seeds/<target>/`.
 
+mod channel;
 mod circuit;
 mod directory;
 mod laws;
@@ -12,6 +13,9 @@ mod target;
 mod voucher;
 mod wire;
 
+pub use channel::{
+    Seed, channel_forgeries, channel_messages, channel_operations, channel_rows, channel_seeds,
+};
 pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
@@ -23,7 +27,11 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 15] = [
+    ("channel_forgeries", channel_forgeries),
+    ("channel_messages", channel_messages),
+    ("channel_operations", channel_operations),
+    ("channel_rows", channel_rows),
     ("circuit_handshake", circuit_handshake),
     ("circuit_lane", circuit_lane),
     ("circuit_messages", circuit_messages),
