@@ -1,4 +1,5 @@
-//! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `earnings`, `redeem`.
+//! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `earnings`, `redeem`,
+//! `channels`, `settle`.
 //!
 //! The work is done by [`coinfuse::node`] and [`coinfuse::treasury`]; here are the words around it.
 
@@ -40,6 +41,21 @@ enum Command {
     },
     /// Turn the vouchers that were collected into coins now.
     Redeem {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The payment channels: name, stage, what they have paid, and when they expire (unix seconds).
+    Channels {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Settle the channels that are closed now, without waiting for their moment.
+    Settle {
+        /// Close the open ones first; clients that use them have to open others.
+        #[arg(long)]
+        all: bool,
         /// For a script.
         #[arg(long)]
         json: bool,
@@ -97,6 +113,8 @@ fn run(options: Options) -> Result<(), Failure> {
             Command::Descriptor => money::descriptor(&config, &seed).await,
             Command::Earnings { json } => money::earnings(&config, &seed, json).await,
             Command::Redeem { json } => money::redeem(&config, &seed, json).await,
+            Command::Channels { json } => money::channels(&config, &seed, json).await,
+            Command::Settle { all, json } => money::settle(&config, &seed, all, json).await,
         }
     });
     runtime.shutdown_background();

@@ -1,12 +1,16 @@
-//! `relay earnings`, `relay redeem` and `relay descriptor`: asked of the relay that runs, or looked
-//! up in the files of one that does not.
+//! `relay earnings`, `redeem`, `channels`, `settle` and `descriptor`: asked of the relay that runs, or
+//! looked up in the files of one that does not.
 
 use crate::Failure;
 use coinfuse::config::RelayConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::{Conversation, RelayNode, describe, open_treasury_alone, own_offer};
-use coinfuse::treasury::{Earnings, Redemption, Treasury};
+use coinfuse::store::StageKind;
+use coinfuse::treasury::{ChannelView, Earnings, Redemption, Settlements, Treasury};
 use serde_json::{Value, json};
+
+/// The most channels in a list; they travel as one line.
+const MAX_CHANNELS: usize = 400;
 
 /// What a running relay answers.
 pub(crate) async fn answer(question: &str, node: &RelayNode, treasury: &Treasury) -> Value {
@@ -20,6 +24,16 @@ pub(crate) async fn answer(question: &str, node: &RelayNode, treasury: &Treasury
             .redeem_now()
             .await
             .map(|done| redemption_json(&done))
+            .map_err(sentence),
+        "channels" => treasury
+            .channels(MAX_CHANNELS)
+            .await
+            .map(|list| channels_json(&list))
+            .map_err(sentence),
+        "settle" | "settle all" => treasury
+            .settle_now(question == "settle all")
+            .await
+            .map(|done| settlements_json(&done))
             .map_err(sentence),
         "descriptor" => node
             .descriptor()
@@ -62,6 +76,19 @@ pub(crate) async fn earnings(
             "collected  {} in {} vouchers",
             msat(&answer["collected_msat"]),
             answer["vouchers"]
+        );
+        let channels = &answer["channels"];
+        println!(
+            "channels   {} in {} updates of {} channels",
+            msat(&channels["paid_msat"]),
+            channels["updates"],
+            channels["opened"]
+        );
+        println!(
+            "settled    {} from {} channels, fees {}",
+            msat(&channels["settled_msat"]),
+            channels["closed"],
+            msat(&channels["fees_msat"])
         );
         println!("used       {}", msat(&answer["used_msat"]));
         println!("redeemed   {}", msat(&answer["redeemed_msat"]));
@@ -111,6 +138,74 @@ pub(crate) async fn redeem(
     Ok(())
 }
 
+pub(crate) async fn channels(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    json: bool,
+) -> Result<(), Failure> {
+    let answer = match ask(config, "channels").await? {
+        Some(answer) => answer,
+        None => {
+            let treasury = open_treasury_alone(config, seed)
+                .await
+                .map_err(Failure::failed)?;
+            let list = treasury.channels(MAX_CHANNELS).await;
+            treasury.shutdown().await;
+            channels_json(&list.map_err(Failure::failed)?)
+        }
+    };
+    show(json, &answer, || {
+        for channel in answer.as_array().into_iter().flatten() {
+            println!(
+                "{}  {:<7}  {} of {}, until {}",
+                text(&channel["name"]),
+                text(&channel["stage"]),
+                msat(&channel["paid_msat"]),
+                msat(&channel["capacity_msat"]),
+                channel["expires"]
+            );
+        }
+    });
+    Ok(())
+}
+
+pub(crate) async fn settle(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    all: bool,
+    json: bool,
+) -> Result<(), Failure> {
+    let question = if all { "settle all" } else { "settle" };
+    let answer = match ask(config, question).await? {
+        Some(answer) => answer,
+        None => {
+            let treasury = open_treasury_alone(config, seed)
+                .await
+                .map_err(Failure::failed)?;
+            let done = treasury.settle_now(all).await;
+            treasury.shutdown().await;
+            settlements_json(&done.map_err(Failure::failed)?)
+        }
+    };
+    show(json, &answer, || {
+        println!(
+            "settled    {} channels, received {}, fees {}",
+            answer["settled"],
+            msat(&answer["received_msat"]),
+            msat(&answer["fees_msat"])
+        );
+        println!(
+            "lost       {} channels, whose mint was away until they expired",
+            answer["lost"]
+        );
+        println!(
+            "waiting    {} channels for their mint to answer",
+            answer["waiting"]
+        );
+    });
+    Ok(())
+}
+
 /// Asks the relay that runs here; `None` if none does.
 async fn ask(config: &RelayConfig, question: &str) -> Result<Option<Value>, Failure> {
     let failed = |error| Failure::Failed(format!("the running relay does not answer: {error}"));
@@ -146,6 +241,14 @@ fn earnings_json(earnings: &Earnings) -> Value {
         "used_msat": earnings.used.get(),
         "redeemed_msat": earnings.redeemed.get(),
         "waiting_msat": earnings.waiting().get(),
+        "channels": {
+            "opened": earnings.channels.opened,
+            "updates": earnings.channels.updates,
+            "closed": earnings.channels.closed,
+            "paid_msat": earnings.channels.paid.get(),
+            "settled_msat": earnings.channels.settled.get(),
+            "fees_msat": earnings.channels.fees.get(),
+        },
         "coins": coins.collect::<Vec<_>>(),
     })
 }
@@ -156,6 +259,33 @@ fn redemption_json(done: &Redemption) -> Value {
         "spent_before": done.spent_before,
         "waiting": done.waiting,
         "earned_msat": done.earned.get(),
+    })
+}
+
+fn channels_json(list: &[ChannelView]) -> Value {
+    let each = list.iter().map(|channel| {
+        json!({
+            "name": channel.name,
+            "capacity_msat": channel.capacity.get(),
+            "paid_msat": channel.paid.get(),
+            "stage": match channel.stage.kind() {
+                StageKind::Open => "open",
+                StageKind::Closing => "closing",
+                StageKind::Settled => "settled",
+            },
+            "expires": channel.expiry.secs(),
+        })
+    });
+    each.collect::<Vec<_>>().into()
+}
+
+fn settlements_json(done: &Settlements) -> Value {
+    json!({
+        "settled": done.settled,
+        "lost": done.lost,
+        "waiting": done.waiting,
+        "received_msat": done.received.get(),
+        "fees_msat": done.fees.get(),
     })
 }
 

@@ -223,15 +223,16 @@ impl Default for RelayConfig {
 impl ChannelsConfig {
     /// The same as the relay takes it.
     pub fn policy(&self) -> ChannelPolicy {
-        let mut policy = ChannelPolicy::default();
-        policy.max_capacity = Msat::new(self.max_capacity_msat);
-        policy.settle_within = Duration::from_secs(self.settle_within_secs);
-        policy.margin = Duration::from_secs(self.margin_secs);
-        policy.min_lifetime = Duration::from_secs(self.min_lifetime_secs);
-        policy.max_lifetime = Duration::from_secs(self.max_lifetime_secs);
-        policy.max_per_account = self.max_per_account;
-        policy.max_unsettled = self.max_unsettled;
-        policy
+        ChannelPolicy {
+            max_capacity: Msat::new(self.max_capacity_msat),
+            settle_within: Duration::from_secs(self.settle_within_secs),
+            margin: Duration::from_secs(self.margin_secs),
+            min_lifetime: Duration::from_secs(self.min_lifetime_secs),
+            max_lifetime: Duration::from_secs(self.max_lifetime_secs),
+            max_per_account: self.max_per_account,
+            max_unsettled: self.max_unsettled,
+            ..ChannelPolicy::default()
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Presented {
 enum Progress {
     Refused(Refusal),
     /// The channel was at hand.
-    Judged(Entry, Result<Step, Refusal>),
+    Judged(Entry, Box<Result<Step, Refusal>>),
     /// It is with somebody else, or not in memory.
     Waiting(Update),
     Opening(Vec<u8>),
@@ -50,7 +50,7 @@ impl Presented {
             (_, Ok(update)) => match book.slots.try_enter(update.channel) {
                 Some(mut entry) => {
                     let judged = Book::receive(&mut entry, now, account, &update);
-                    Progress::Judged(entry, judged)
+                    Progress::Judged(entry, Box::new(judged))
                 }
                 None => Progress::Waiting(update),
             },
@@ -67,7 +67,10 @@ impl Presented {
     /// What it will pay, if that is known already: the most that may be served ahead.
     pub(crate) fn gain(&self) -> Msat {
         match &self.progress {
-            Progress::Judged(_, Ok(step)) => step.gain,
+            Progress::Judged(_, judged) => judged
+                .as_ref()
+                .as_ref()
+                .map_or(Msat::ZERO, |step| step.gain),
             _ => Msat::ZERO,
         }
     }
@@ -81,7 +84,7 @@ impl Presented {
         let (book, account, now) = (self.book, self.account, self.now);
         let (mut entry, judged) = match self.progress {
             Progress::Refused(refusal) => return Err(refusal),
-            Progress::Judged(entry, judged) => (entry, judged),
+            Progress::Judged(entry, judged) => (entry, *judged),
             Progress::Waiting(update) => {
                 let mut entry = book.enter(update.channel).await?;
                 let judged = Book::receive(&mut entry, now, account, &update);

@@ -18,6 +18,10 @@ pub(super) struct Tie {
 
 /// What is in memory of one channel.
 #[derive(Default)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all that stay in memory are open"
+)]
 pub(super) enum State {
     /// Nothing: the ledger knows.
     #[default]

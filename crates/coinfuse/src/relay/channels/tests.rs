@@ -414,8 +414,10 @@ async fn strangers_leave_no_trace_in_memory() {
 
 #[tokio::test]
 async fn channels_come_and_go_from_memory_and_lose_nothing() {
-    let mut policy = ChannelPolicy::default();
-    policy.max_loaded = 2;
+    let policy = ChannelPolicy {
+        max_loaded: 2,
+        ..ChannelPolicy::default()
+    };
     let shop = Shop::with(policy, CurrencyUnit::Msat);
     let mut clients: Vec<_> = (1..6).map(|sender| shop.bank.fund(sender, 1000)).collect();
     for client in &clients {
@@ -433,8 +435,10 @@ async fn channels_come_and_go_from_memory_and_lose_nothing() {
 
 #[tokio::test]
 async fn all_channels_in_work_are_too_many() {
-    let mut policy = ChannelPolicy::default();
-    policy.max_loaded = 1;
+    let policy = ChannelPolicy {
+        max_loaded: 1,
+        ..ChannelPolicy::default()
+    };
     let shop = Shop::with(policy, CurrencyUnit::Msat);
     let (mut client, other) = (shop.bank.fund(1, 1000), shop.bank.fund(2, 1000));
     shop.pay(Act::Open, &client.open()).await.unwrap();
