@@ -49,20 +49,22 @@ pairing_with_all! {
     ours_pays_theirs: OurSender, TheirReceiver;
 }
 
-// `cdk-spilman` as a receiver does not restore what it was not told of: with a lost answer its
-// money is lost.
+// `cdk-spilman` as a receiver does not restore what it was not told of, and no two requests of its
+// are the same: with a lost answer its money is lost.
 pairing_with_all! {
     theirs_pays_ours: TheirSender, OurReceiver;
     settles_unanswered
-    settles_unanswered_under_an_old_keyset
-    settles_unanswered_under_a_new_keyset
+    settles_forgotten
+    settles_forgotten_under_an_old_keyset
+    settles_forgotten_under_a_new_keyset
 }
 
 pairing_with_all! {
     both_ours: OurSender, OurReceiver;
     settles_unanswered
-    settles_unanswered_under_an_old_keyset
-    settles_unanswered_under_a_new_keyset
+    settles_forgotten
+    settles_forgotten_under_an_old_keyset
+    settles_forgotten_under_a_new_keyset
 }
 
 /// As a sender it does not restore its funding either.

@@ -73,6 +73,13 @@ impl<S: Sender, R: Receiver> Pair<S, R> {
         unknown.expect_err("there was no answer");
     }
 
+    /// After [`Self::close_unanswered`]: the receiver asks again, and both get what is theirs.
+    async fn settle_late(&mut self, balance: u64) {
+        self.close_alone().await.expect("settled");
+        let sender_got = self.sender.restore(&self.world).await;
+        self.settled_at(balance, sender_got).await;
+    }
+
     /// Both parties' shares are in plain coins, the receiver's is what was paid, and there are no
     /// other coins in the world.
     async fn settled_at(&mut self, balance: u64, sender_got: u64) {
@@ -204,16 +211,49 @@ pub(crate) async fn closes_under_a_new_keyset<S: Sender, R: Receiver>() {
     }
 }
 
-/// The mint settles, but its answer to the receiver gets lost: asked again, the receiver finds its
-/// coins, and so does the sender.
+/// The mint settles, but its answer to the receiver gets lost: asked the same again, it answers the
+/// same (NUT-19).
 pub(crate) async fn settles_unanswered<S: Sender, R: Receiver>() {
     for fee in FEES {
         let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
         pair.pay(1_234);
         pair.close_unanswered().await;
-        pair.close_alone().await.expect("settled");
-        let sender_got = pair.sender.restore(&pair.world).await;
-        pair.settled_at(1_234, sender_got).await;
+        pair.settle_late(1_234).await;
+    }
+}
+
+/// The same, but the mint has forgotten its answer: the receiver restores its coins (NUT-09).
+pub(crate) async fn settles_forgotten<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.close_unanswered().await;
+        pair.world.restart_mint().await;
+        pair.settle_late(1_234).await;
+    }
+}
+
+/// The same, and the mint has changed its keys: what is restored was signed with the old ones.
+pub(crate) async fn settles_forgotten_under_an_old_keyset<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.close_unanswered().await;
+        pair.world.rotate_keyset().await;
+        pair.world.restart_mint().await;
+        pair.settle_late(1_234).await;
+    }
+}
+
+/// The other way round: settled under new keys, and the answer to that gets lost.
+pub(crate) async fn settles_forgotten_under_a_new_keyset<S: Sender, R: Receiver>() {
+    for fee in FEES {
+        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
+        pair.pay(1_234);
+        pair.world.rotate_keyset().await;
+        pair.close_unanswered().await;
+        pair.world.restart_mint().await;
+        pair.settle_late(1_234).await;
     }
 }
 
@@ -225,33 +265,6 @@ pub(crate) async fn sender_needs_no_answer<S: Sender, R: Receiver>() {
     pair.close_unanswered().await;
     let sender_got = pair.sender.restore(&pair.world).await;
     assert_eq!(sender_got, pair.sender.capacity() - 1_234);
-}
-
-/// The receiver asks again after a lost answer, but the mint has changed its keys: what it finds was
-/// signed with the old ones.
-pub(crate) async fn settles_unanswered_under_an_old_keyset<S: Sender, R: Receiver>() {
-    for fee in FEES {
-        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
-        pair.pay(1_234);
-        pair.close_unanswered().await;
-        pair.world.rotate_keyset().await;
-        pair.close_alone().await.expect("settled");
-        let sender_got = pair.sender.restore(&pair.world).await;
-        pair.settled_at(1_234, sender_got).await;
-    }
-}
-
-/// The other way round: settled under new keys, and the answer to that gets lost.
-pub(crate) async fn settles_unanswered_under_a_new_keyset<S: Sender, R: Receiver>() {
-    for fee in FEES {
-        let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
-        pair.pay(1_234);
-        pair.world.rotate_keyset().await;
-        pair.close_unanswered().await;
-        pair.close_alone().await.expect("settled");
-        let sender_got = pair.sender.restore(&pair.world).await;
-        pair.settled_at(1_234, sender_got).await;
-    }
 }
 
 /// The receiver never settles: after the expiry, and not before, all is the sender's again.

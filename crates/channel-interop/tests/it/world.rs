@@ -27,24 +27,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A mint, somebody who pays its invoices, and an ordinary wallet.
 pub(crate) struct World {
-    mint: EmbeddedMint,
+    /// `None` only while it is restarted.
+    mint: Option<EmbeddedMint>,
+    url: String,
+    input_fee_ppk: u64,
+    network: LoopbackLightning,
     payer: LightningWallet,
     wallet: Wallet,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
     /// A mint that takes `input_fee_ppk` thousandths of a unit for each coin spent.
     pub(crate) async fn start(input_fee_ppk: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = folder.path().join("mint.sqlite");
-        let config = MintConfig::new(database, [7; 32], Unit::Msat).input_fee_ppk(input_fee_ppk);
         let network = LoopbackLightning::new();
-        let backend = Backend::Loopback(network.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let mint = EmbeddedMint::start(config, backend, listener)
-            .await
-            .expect("a mint");
+        let mint = start_mint(&folder, input_fee_ppk, &network, listener).await;
         let store = memory::empty().await.expect("a store");
         let wallet = WalletBuilder::new()
             .mint_url(mint.url().parse().expect("a url"))
@@ -56,15 +55,32 @@ impl World {
             .expect("a wallet");
         Self {
             payer: network.wallet(FUNDS).await.expect("money"),
-            mint,
+            url: mint.url().to_owned(),
+            mint: Some(mint),
+            input_fee_ppk,
+            network,
             wallet,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The mint starts anew from its disk, where its ready answers (NUT-19) are not.
+    pub(crate) async fn restart_mint(&mut self) {
+        let old = self.mint.take().expect("a mint");
+        let address = old.local_addr();
+        old.shutdown().await;
+        let listener = TcpListener::bind(address).await.expect("the same port");
+        let mint = start_mint(&self.folder, self.input_fee_ppk, &self.network, listener).await;
+        self.mint = Some(mint);
+    }
+
+    fn mint(&self) -> &EmbeddedMint {
+        self.mint.as_ref().expect("a mint")
     }
 
     /// The mint's URL as channels name it: no `/` at its end.
     pub(crate) fn url(&self) -> &str {
-        self.mint.url()
+        &self.url
     }
 
     pub(crate) fn http(&self) -> MintHttp {
@@ -119,13 +135,13 @@ impl World {
 
     /// What the mint owes to the holders of its coins.
     pub(crate) async fn owes(&self) -> u64 {
-        let totals = self.mint.totals().await.expect("totals");
+        let totals = self.mint().totals().await.expect("totals");
         totals.outstanding().expect("a sound mint").get()
     }
 
     /// The mint signs with a new keyset from now on.
     pub(crate) async fn rotate_keyset(&self) -> KeysetId {
-        self.mint.rotate_keyset().await.expect("a new keyset")
+        self.mint().rotate_keyset().await.expect("a new keyset")
     }
 
     /// The mint's clock, in seconds.
@@ -139,4 +155,17 @@ impl World {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+async fn start_mint(
+    folder: &TempDir,
+    input_fee_ppk: u64,
+    network: &LoopbackLightning,
+    listener: TcpListener,
+) -> EmbeddedMint {
+    let database = folder.path().join("mint.sqlite");
+    let config = MintConfig::new(database, [7; 32], Unit::Msat).input_fee_ppk(input_fee_ppk);
+    let backend = Backend::Loopback(network.clone());
+    let mint = EmbeddedMint::start(config, backend, listener).await;
+    mint.expect("a mint")
 }
