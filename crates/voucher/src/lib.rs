@@ -87,8 +87,8 @@ pub use keyring::{Keyring, KeyringError};
 pub use payment::{Payment, PaymentSizeError};
 #[cfg(feature = "wallet")]
 pub use purse::{
-    BadMint, Bought, CallError, Connector, Invoice, Order, Paid, Purse, PurseConfig, PurseError,
-    Redeemed, Redeemer, StoreError,
+    BadMint, Bought, CallError, Connector, HandedOut, Invoice, Order, Paid, Purse, PurseConfig,
+    PurseError, Redeemed, Redeemer, StoreError,
 };
 pub use refusal::{Refusal, Remedy};
 pub use secret::MAX_LOCKTIME;

@@ -3,7 +3,7 @@
 
 use super::mould::Cast;
 use super::plan::{Fees, PlanError};
-use super::record::{Coin, Held, Purpose, Signed, Swap, Tag};
+use super::record::{Coin, Handed, Held, Purpose, Signed, Swap, Tag};
 use super::store::{Change, Row, StoreError, Table};
 use crate::id::{VoucherId, coin_point};
 use crate::unit::MintId;
@@ -40,6 +40,8 @@ pub(crate) struct Book {
     /// The inputs of the swaps.
     busy: HashMap<CoinKey, u64>,
     signed: BTreeMap<Tag, Signed>,
+    /// By the number of the swap that has brought them.
+    tokens: BTreeMap<u64, Handed>,
     pub(super) counter: u64,
 }
 
@@ -66,7 +68,7 @@ impl Book {
             Table::Vouchers => {
                 let held = Held::from_bytes(value).map_err(bad)?;
                 self.vouchers
-                    .insert(VoucherId::from_bytes(key_bytes(key)?), held);
+                    .insert(VoucherId::from_bytes(bytes_of(key)?), held);
             }
             Table::Swaps => {
                 let swap = Swap::from_bytes(value).map_err(bad)?;
@@ -76,13 +78,15 @@ impl Book {
             }
             Table::Signed => {
                 let signed = Signed::from_bytes(value).map_err(bad)?;
-                self.signed.insert(key_bytes(key)?, signed);
+                self.signed.insert(bytes_of(key)?, signed);
+            }
+            Table::Tokens => {
+                let handed = Handed::from_bytes(value).map_err(bad)?;
+                self.tokens
+                    .insert(u64::from_be_bytes(bytes_of(key)?), handed);
             }
             Table::Meta if key == COUNTER => {
-                let bytes = value
-                    .try_into()
-                    .map_err(|_| StoreError::damaged("the counter"))?;
-                self.counter = u64::from_be_bytes(bytes);
+                self.counter = u64::from_be_bytes(bytes_of(value)?);
             }
             Table::Meta => {}
         }
@@ -203,6 +207,24 @@ impl Book {
             .map(|_| Change::remove(Table::Signed, tag))
     }
 
+    /// The tokens that were handed out and not forgotten, the oldest first.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &Handed> {
+        self.tokens.values()
+    }
+
+    /// The token with this text.
+    pub(crate) fn token(&self, text: &str) -> Option<&Handed> {
+        self.tokens().find(|handed| handed.text() == text)
+    }
+
+    /// The caller has no more need of a token.
+    pub(crate) fn drop_token(&mut self, text: &str) -> Option<Change> {
+        let mut tokens = self.tokens.iter();
+        let number = *tokens.find(|(_, handed)| handed.text() == text)?.0;
+        self.tokens.remove(&number);
+        Some(Change::remove(Table::Tokens, &number.to_be_bytes()))
+    }
+
     /// Where a coin that comes from elsewhere is already.
     pub(crate) fn find(&self, mint: &MintId, key: &CoinKey) -> Option<Place> {
         if let Some(number) = self.busy.get(key) {
@@ -279,14 +301,16 @@ impl Book {
 
     fn put_casts(&mut self, swap: &Swap, casts: Vec<Cast>) -> Vec<Change> {
         let mut changes = Vec::with_capacity(casts.len());
-        let mut foreign = Vec::new();
+        let (mut foreign, mut handed) = (Vec::new(), Vec::new());
         for cast in casts {
             match cast {
                 Cast::Coin(coin) => changes.push(self.put_coin(coin)),
+                Cast::Handed(coin) => handed.push(coin),
                 Cast::Voucher(voucher) => changes.push(self.put_voucher(voucher.0, voucher.1)),
                 Cast::Foreign(place, point, signed) => foreign.push((place, point, signed)),
             }
         }
+        changes.extend(self.put_token(swap, handed));
         let (Purpose::Signing(tag), false) = (swap.purpose, foreign.is_empty()) else {
             return changes;
         };
@@ -299,6 +323,18 @@ impl Book {
         changes.push(Change::put(Table::Signed, &tag, signed.to_bytes()));
         self.signed.insert(tag, signed);
         changes
+    }
+
+    fn put_token(&mut self, swap: &Swap, coins: Vec<Coin>) -> Option<Change> {
+        if coins.is_empty() {
+            return None;
+        }
+        let mint = swap.mint.clone();
+        let handed = Handed { mint, coins };
+        let number = swap.number.to_be_bytes();
+        let change = Change::put(Table::Tokens, &number, handed.to_bytes());
+        self.tokens.insert(swap.number, handed);
+        Some(change)
     }
 
     pub(crate) fn put_voucher(&mut self, id: VoucherId, held: Held) -> Change {
@@ -320,7 +356,8 @@ pub(crate) fn key_of(coin: &Coin) -> CoinKey {
     coin_point(&coin.secret).map_or([0; 32], |y| y.x_only_public_key().serialize())
 }
 
-fn key_bytes(key: &[u8]) -> Result<[u8; 32], StoreError> {
-    key.try_into()
-        .map_err(|_| StoreError::damaged("the key of a row"))
+fn bytes_of<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::damaged("a row of another length"))
 }

@@ -30,8 +30,9 @@ pub enum PurseError {
         /// What the purchase costs, fees included.
         need: Msat,
     },
-    /// The amount is zero, does not fit, or needs more coins than a swap may have.
-    #[error("this amount cannot be bought at {0} in one go")]
+    /// The amount is zero, does not fit, or needs more coins than a swap may have; or, where it
+    /// has to be exact, is not a whole number of the mint's units.
+    #[error("this amount cannot be had at {0} in one go")]
     Amount(MintId),
     /// The mint refuses. The money is back in the purse.
     #[error("{mint} refuses")]
@@ -67,6 +68,12 @@ pub enum PurseError {
     /// is too long.
     #[error("these coins or outputs do not fit into a swap at {0}")]
     Unfit(MintId),
+    /// The text is not a Cashu token (NUT-00) of one mint that counts in msat or sat.
+    #[error("this is not a Cashu token of one mint that counts in msat or sat")]
+    NotAToken,
+    /// This purse has not handed the token out, or has forgotten it: receive it.
+    #[error("this token was not handed out here, or is forgotten: receive it")]
+    UnknownToken,
     /// The caller's own function did not sign the swap, or changed more than its witnesses. Nothing
     /// was sent.
     #[error("the swap was not signed")]
@@ -104,7 +111,7 @@ impl PlanError {
     pub(crate) fn at(self, mint: &MintId) -> PurseError {
         let value = |units| mint.unit().value(units).unwrap_or(Msat::MAX);
         match self {
-            Self::Amount | Self::Busy => PurseError::Amount(mint.clone()),
+            Self::Amount | Self::TooMany | Self::Busy => PurseError::Amount(mint.clone()),
             Self::TooLittle { have, need } => PurseError::TooLittle {
                 mint: mint.clone(),
                 have: value(have),

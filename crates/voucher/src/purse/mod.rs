@@ -18,6 +18,7 @@ mod send;
 mod signing;
 mod store;
 mod till;
+mod token;
 mod vault;
 
 pub use config::{Connector, PurseConfig};
@@ -28,6 +29,7 @@ pub use mould::BadMint;
 pub use order::{Bought, Order};
 pub use redeem::{Redeemed, Redeemer};
 pub use store::StoreError;
+pub use token::HandedOut;
 
 use crate::id::VoucherId;
 use crate::keyring::Keyring;

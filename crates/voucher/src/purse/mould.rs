@@ -89,6 +89,7 @@ enum Shape {
     Coin {
         secret: Secret,
         r: SecretKey,
+        handed: bool,
     },
     Voucher {
         blank: Box<VoucherBlank>,
@@ -111,6 +112,8 @@ pub(crate) struct Mould {
 /// What came of an output.
 pub(crate) enum Cast {
     Coin(Coin),
+    /// A coin of a token.
+    Handed(Coin),
     Voucher(Box<(VoucherId, Held)>),
     /// The signature on an output of a caller: its place, its point.
     Foreign(u64, PublicKey, BlindSignature),
@@ -136,11 +139,12 @@ impl Mould {
 
     fn new(seed: &Seed, salt: &Salt, swap: &Swap, output: &Output) -> Option<Self> {
         let (shape, blinded) = match output.content {
-            Content::Coin { counter } => {
+            Content::Coin { counter } | Content::Handed { counter } => {
+                let handed = matches!(output.content, Content::Handed { .. });
                 let secret = seed.coin_secret(salt, counter);
                 let r = seed.blinding_factor(salt, counter);
                 let blinded = add(&coin_point(&secret)?, &r.public_key())?;
-                (Shape::Coin { secret, r }, blinded)
+                (Shape::Coin { secret, r, handed }, blinded)
             }
             Content::Voucher { counter, terms } => {
                 let denomination = Denomination::from_units(output.amount)?;
@@ -199,13 +203,19 @@ impl Mould {
                 .ok_or(BadMint::Answer)
         };
         Ok(match &self.shape {
-            Shape::Coin { secret, r } => Cast::Coin(Coin {
-                mint: swap.mint.clone(),
-                keyset: swap.keyset,
-                amount: signed.amount.to_u64(),
-                secret: secret.clone(),
-                signature: unblind(r)?,
-            }),
+            Shape::Coin { secret, r, handed } => {
+                let coin = Coin {
+                    mint: swap.mint.clone(),
+                    keyset: swap.keyset,
+                    amount: signed.amount.to_u64(),
+                    secret: secret.clone(),
+                    signature: unblind(r)?,
+                };
+                match handed {
+                    true => Cast::Handed(coin),
+                    false => Cast::Coin(coin),
+                }
+            }
             Shape::Voucher {
                 blank,
                 terms,

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 const TIDY_ABOVE: usize = 24;
 /// How many it takes in.
 const TIDY: usize = 8;
+/// How many coins are merged at a time, where there are more than a swap may have.
+const MERGED: usize = MAX_SWAP / 2;
 
 /// Why a swap cannot be planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(crate) enum PlanError {
     TooLittle { have: u64, need: u64 },
     /// The amount cannot be made of the keyset's coins, or takes too many of them.
     Amount,
+    /// The purse has the money in more coins than a swap may have: merge some.
+    TooMany,
     /// The tag, or a coin, is in a swap already.
     Busy,
 }
@@ -35,6 +39,7 @@ pub(crate) type Fees = HashMap<Id, u64>;
 /// An output that has no number yet.
 enum Want {
     Coin,
+    Handed,
     Voucher(Terms),
     Foreign(u64, PublicKey),
 }
@@ -52,6 +57,40 @@ impl Book {
         for wish in wishes {
             let coins = split(wish.units, keyset)?;
             outputs.extend(coins.map(|units| (units, Want::Voucher(wish.terms))));
+        }
+        self.plan_spending(Purpose::Purchase, mint, keyset, outputs, fees)
+    }
+
+    /// A token worth `units`.
+    pub(crate) fn plan_token(
+        &mut self,
+        mint: &MintId,
+        keyset: &KeySet,
+        units: u64,
+        fees: &Fees,
+    ) -> Result<(Swap, Vec<Change>), PlanError> {
+        let outputs = split(units, keyset)?.map(|units| (units, Want::Handed));
+        self.plan_spending(Purpose::Purchase, mint, keyset, outputs.collect(), fees)
+    }
+
+    /// Few coins instead of the largest [`MERGED`].
+    pub(crate) fn plan_merge(
+        &mut self,
+        mint: &MintId,
+        keyset: &KeySet,
+        fees: &Fees,
+    ) -> Result<(Swap, Vec<Change>), PlanError> {
+        let stock = self.coins.get(mint).ok_or(PlanError::Amount)?;
+        let mut coins: Vec<_> = stock.values().collect();
+        coins.sort_unstable_by_key(|coin| std::cmp::Reverse(coin.amount));
+        coins.truncate(MERGED);
+        let total: u64 = coins.iter().map(|coin| coin.amount).sum();
+        let units = total.saturating_sub(fee(coins, fees));
+        let outputs = split(units, keyset)?.map(|units| (units, Want::Coin));
+        let outputs: Vec<_> = outputs.collect();
+        // Else it would not help: the keyset has no coins as large as would be needed.
+        if outputs.is_empty() || outputs.len() > MERGED / 2 {
+            return Err(PlanError::Amount);
         }
         self.plan_spending(Purpose::Purchase, mint, keyset, outputs, fees)
     }
@@ -150,6 +189,7 @@ impl Book {
             let counter = next();
             let content = match want {
                 Want::Coin => Content::Coin { counter },
+                Want::Handed => Content::Handed { counter },
                 Want::Voucher(terms) => Content::Voucher { counter, terms },
                 Want::Foreign(place, point) => Content::Foreign { place, point },
             };
@@ -197,8 +237,11 @@ impl Book {
             total += amount;
             need = units.saturating_add(fee(picked.iter().copied(), fees));
         }
-        if total < need || picked.len() > MAX_SWAP - TIDY {
+        if total < need {
             return Err(PlanError::TooLittle { have, need });
+        }
+        if picked.len() > MAX_SWAP - TIDY {
+            return Err(PlanError::TooMany);
         }
         let mut keys: Vec<CoinKey> = order[..picked.len()].iter().map(|(_, key)| *key).collect();
         // Where inputs cost a fee, small coins may not be worth theirs.

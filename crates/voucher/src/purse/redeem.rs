@@ -29,7 +29,7 @@ pub struct Redeemed {
 }
 
 /// Turns the vouchers that a relay has taken into plain coins of its own, in batches, and pays
-/// them out by Lightning.
+/// them out: by Lightning ([`Self::pay`]) or as a Cashu token ([`Self::token`]).
 ///
 /// Give it the vouchers in the relay's ledger that are not marked as redeemed, and mark those it
 /// reports. Giving one twice is harmless.

@@ -40,6 +40,8 @@ pub(crate) struct Brought {
     /// Units in plain coins.
     pub(crate) plain: u64,
     pub(crate) vouchers: Vec<(VoucherId, Held)>,
+    /// The coins of a token.
+    pub(crate) handed: Vec<Coin>,
     /// Signatures on the outputs of a caller, in the caller's order.
     pub(crate) signatures: Vec<BlindSignature>,
 }
@@ -51,6 +53,7 @@ impl Brought {
         for cast in casts {
             match cast {
                 Cast::Coin(coin) => brought.plain = brought.plain.saturating_add(coin.amount),
+                Cast::Handed(coin) => brought.handed.push(coin.clone()),
                 Cast::Voucher(voucher) => brought.vouchers.push((**voucher).clone()),
                 Cast::Foreign(place, _, signed) => foreign.push((*place, signed)),
             }
@@ -191,9 +194,14 @@ impl Till {
 
     async fn finish(&self, planned: &Planned, casts: Vec<Cast>) -> Result<Brought, PurseError> {
         let brought = Brought::of(&casts);
-        // Not waited for: until it is on disk, the record of the swap is, which brings the same.
-        self.change(|book| ((), book.finish(&planned.swap, casts)))
+        let (_, written) = self
+            .change(|book| ((), book.finish(&planned.swap, casts)))
             .await?;
+        // Else not waited for: until it is on disk, the record of the swap is, which brings the
+        // same. But a token that leaves is to be found again without the mint.
+        if !brought.handed.is_empty() {
+            written.wait().await?;
+        }
         Ok(brought)
     }
 

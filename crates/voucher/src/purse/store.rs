@@ -42,17 +42,20 @@ pub(crate) enum Table {
     Swaps,
     /// Signatures on the outputs of callers: by tag.
     Signed,
+    /// Coins that were handed out as tokens: by the number of their swap.
+    Tokens,
     /// Counters, by name.
     Meta,
 }
 
 impl Table {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Coins,
         Self::Lent,
         Self::Vouchers,
         Self::Swaps,
         Self::Signed,
+        Self::Tokens,
         Self::Meta,
     ];
 
@@ -63,6 +66,7 @@ impl Table {
             Self::Vouchers => "vouchers",
             Self::Swaps => "swaps",
             Self::Signed => "signed",
+            Self::Tokens => "tokens",
             Self::Meta => "meta",
         })
     }

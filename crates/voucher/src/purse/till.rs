@@ -8,10 +8,11 @@ use super::mould::{BadMint, Seed};
 use super::plan::{Fees, PlanError};
 use super::record::Swap;
 use super::running::Running;
+use super::send::Planned;
 use super::store::{Change, Store, StoreError, Written};
 use crate::keyring::Keyring;
 use crate::unit::MintId;
-use cashu::{Id, KeySet};
+use cashu::{Id, KeySet, KeySetInfo};
 use cdk::wallet::types::KeysetLoadPolicy;
 use cdk::wallet::{Wallet, WalletBuilder};
 use coinfuse_wire::Msat;
@@ -110,6 +111,20 @@ impl Till {
         Ok(planned.map(|(swap, claim)| (swap, claim, written)))
     }
 
+    /// Swaps some hundreds of coins for few. Called where a plan fails with
+    /// [`PlanError::TooMany`]; every time there are fewer.
+    pub(crate) async fn merge(
+        &self,
+        mint: &MintId,
+        keyset: &KeySet,
+        fees: &Fees,
+    ) -> Result<(), PurseError> {
+        let planned = self.plan(|book| book.plan_merge(mint, keyset, fees));
+        let (swap, claim, written) = planned.await?.map_err(|error| error.at(mint))?;
+        let planned = Planned::new(swap, keyset.clone(), claim);
+        self.execute(planned, written).await.map(drop)
+    }
+
     pub(crate) async fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
         look(&*self.book.lock().await)
     }
@@ -177,6 +192,23 @@ impl Till {
             }
         }
         Ok(None)
+    }
+
+    /// The names of all keysets of the mint, active or not.
+    pub(crate) async fn keyset_infos(
+        &self,
+        mint: &MintId,
+        refresh: bool,
+    ) -> Result<Vec<KeySetInfo>, PurseError> {
+        let keysets = self.keysets(mint, refresh).await?;
+        let info = |keyset: KeySet| KeySetInfo {
+            id: keyset.id,
+            unit: keyset.unit,
+            active: keyset.active == Some(true),
+            input_fee_ppk: keyset.input_fee_ppk,
+            final_expiry: keyset.final_expiry,
+        };
+        Ok(keysets.into_iter().map(info).collect())
     }
 
     /// A keyset that need not be active any more.

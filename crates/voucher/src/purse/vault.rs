@@ -2,6 +2,7 @@
 
 use super::book::key_of;
 use super::error::{PurseError, unfinished};
+use super::plan::PlanError;
 use super::record::Coin;
 use super::store::StoreError;
 use super::till::Till;
@@ -81,14 +82,19 @@ impl Till {
 
     /// Moves coins worth `units` into the `cdk` wallet. The caller holds `moving`.
     pub(crate) async fn lend(&self, mint: &MintId, units: u64) -> Result<(), PurseError> {
-        let (_, fees) = self.keyset(mint, false).await?;
-        let (coins, written) = self
-            .change(|book| match book.lend(mint, units, &fees) {
-                Ok((coins, changes)) => (Ok(coins), changes),
-                Err(error) => (Err(error), Vec::new()),
-            })
-            .await?;
-        let coins = coins.map_err(|error| error.at(mint))?;
+        let (keyset, fees) = self.keyset(mint, false).await?;
+        let (coins, written) = loop {
+            let (coins, written) = self
+                .change(|book| match book.lend(mint, units, &fees) {
+                    Ok((coins, changes)) => (Ok(coins), changes),
+                    Err(error) => (Err(error), Vec::new()),
+                })
+                .await?;
+            match coins {
+                Err(PlanError::TooMany) => self.merge(mint, &keyset, &fees).await?,
+                coins => break (coins.map_err(|error| error.at(mint))?, written),
+            }
+        };
         written.wait().await?;
         let wallet = &self.wallet(mint)?.wallet;
         let infos = coins.iter().map(|coin| {

@@ -1,8 +1,10 @@
 //! What the purse writes down.
 
+mod handed;
 mod signed;
 mod swap;
 
+pub(crate) use handed::Handed;
 pub(crate) use signed::Signed;
 pub(crate) use swap::{Content, Input, Output, Purpose, Swap, Tag};
 

@@ -119,6 +119,8 @@ pub(crate) enum Content {
     /// An output whose secrets the purse does not know, the `place`-th of those that its caller
     /// wants signed.
     Foreign { place: u64, point: PublicKey },
+    /// A plain coin that leaves the purse in a token.
+    Handed { counter: u64 },
 }
 
 impl Encode for Output {
@@ -139,6 +141,10 @@ impl Encode for Output {
                 out.varint(*place);
                 out.put(&point.to_bytes());
             }
+            Content::Handed { counter } => {
+                out.u8(3);
+                out.varint(*counter);
+            }
         }
     }
 }
@@ -158,6 +164,9 @@ impl Decode for Output {
                 place: reader.varint("place")?,
                 point: read_point(reader, "foreign output")?,
             },
+            3 => Content::Handed {
+                counter: reader.varint("counter")?,
+            },
             _ => {
                 return Err(DecodeError::Invalid {
                     what: "output kind",
@@ -171,7 +180,7 @@ impl Decode for Output {
 /// What a swap is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Coins of the purse become vouchers and change.
+    /// Coins of the purse become vouchers, or a token, and change.
     Purchase,
     /// Coins of the purse pay for signatures on the outputs of a caller.
     Signing(Tag),
@@ -330,13 +339,17 @@ mod tests {
             amount: 8,
             content: Content::Coin { counter: 300 },
         };
+        let handed = Output {
+            amount: 16,
+            content: Content::Handed { counter: 301 },
+        };
         Swap {
             number: 7,
             purpose: Purpose::Signing([9; 32]),
             mint: inputs[0].coin.mint.clone(),
             keyset: inputs[0].coin.keyset,
             inputs,
-            outputs: vec![foreign(1, 6), foreign(0, 5), coin],
+            outputs: vec![foreign(1, 6), foreign(0, 5), coin, handed],
         }
     }
 

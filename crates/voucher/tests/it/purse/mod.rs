@@ -6,5 +6,7 @@ mod crash;
 mod foreign;
 mod foreign_crash;
 mod foreign_walk;
+mod token;
+mod token_crash;
 mod town;
 mod trade;
