@@ -1,6 +1,7 @@
 //! The power goes and the line is cut while a token is made, received, taken back.
 
 use super::foreign::{ALL, balance, earned, other, rest, rich};
+use super::foreign_walk::Dice;
 use super::town::{Line, Town, copy_dir};
 use coinfuse_mint::LoopbackLightning;
 use coinfuse_voucher::{Purse, PurseError, Redeemer, Unit};
@@ -131,21 +132,10 @@ async fn taking_back_goes_on_where_the_line_was_cut() {
     }
 }
 
-/// xorshift: the walk is the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pick<'a>(&mut self, texts: &'a [String]) -> Option<&'a String> {
-        let place = self.roll(texts.len().max(1) as u64);
-        texts.get(usize::try_from(place).unwrap())
-    }
+fn pick(dice: &mut Dice, texts: &[String]) -> String {
+    let place = dice.roll(texts.len().max(1) as u64);
+    let text = texts.get(usize::try_from(place).unwrap());
+    text.cloned().unwrap_or_default()
 }
 
 /// A client and a relay who give each other tokens.
@@ -191,7 +181,7 @@ impl Walk {
     async fn step(&mut self, dice: &mut Dice) {
         let (purse, redeemer, mint) = (self.purse(), self.redeemer(), self.town.id.clone());
         let amount = Msat::new(dice.roll(20_000));
-        let text = dice.pick(&self.texts).cloned().unwrap_or_default();
+        let text = pick(dice, &self.texts);
         let result = match dice.roll(12) {
             0 | 1 => purse.token(&mint, amount).await.map(Some),
             2 => redeemer.token(&mint, amount).await.map(Some),
