@@ -49,10 +49,12 @@ pairing_with_all! {
     ours_pays_theirs: OurSender, TheirReceiver;
 }
 
-// `cdk-spilman` as a receiver does not restore what it was not told of, and no two requests of its
-// are the same: with a lost answer its money is lost.
+// What follows is more than `cdk-spilman` does as a receiver. It hands the sender's coins over once,
+// restores nothing that it was not told of, and no two requests of its are the same: with a lost
+// answer of the mint its money is lost.
 pairing_with_all! {
     theirs_pays_ours: TheirSender, OurReceiver;
+    closes_twice
     settles_unanswered
     settles_forgotten
     settles_forgotten_under_an_old_keyset
@@ -61,6 +63,7 @@ pairing_with_all! {
 
 pairing_with_all! {
     both_ours: OurSender, OurReceiver;
+    closes_twice
     settles_unanswered
     settles_forgotten
     settles_forgotten_under_an_old_keyset

@@ -187,6 +187,19 @@ pub(crate) async fn closes_below_the_last_update<S: Sender, R: Receiver>() {
     }
 }
 
+/// The receiver's answer gets lost: asked again, it hands over the same coins.
+pub(crate) async fn closes_twice<S: Sender, R: Receiver>() {
+    let mut pair = Pair::<S, R>::open(0, TERMS, HOUR).await;
+    pair.pay(1_234);
+    let first = json(&pair.close(1_234).await);
+    let again = pair.close(1_234).await;
+    assert_eq!(first["already_closed"], false);
+    assert_eq!(json(&again)["already_closed"], true);
+    assert_eq!(json(&again)["sender_proofs"], first["sender_proofs"]);
+    let sender_got = pair.sender.collect(&pair.world, &again).await;
+    pair.settled_at(1_234, sender_got).await;
+}
+
 /// The receiver settles at the highest update and says nothing; the sender finds its share.
 pub(crate) async fn closes_alone<S: Sender, R: Receiver>() {
     for fee in FEES {
@@ -199,13 +212,15 @@ pub(crate) async fn closes_alone<S: Sender, R: Receiver>() {
     }
 }
 
-/// The mint changes its keys while the channel is open: the signatures stay good.
+/// The mint changes its keys while the channel is open: the signatures stay good. It changes them
+/// again before the sender looks, so that its share is of neither the first nor the present ones.
 pub(crate) async fn closes_under_a_new_keyset<S: Sender, R: Receiver>() {
     for fee in FEES {
         let mut pair = Pair::<S, R>::open(fee, TERMS, HOUR).await;
         pair.pay(1_234);
         pair.world.rotate_keyset().await;
         pair.close_alone().await.expect("settled");
+        pair.world.rotate_keyset().await;
         let sender_got = pair.sender.restore(&pair.world).await;
         pair.settled_at(1_234, sender_got).await;
     }

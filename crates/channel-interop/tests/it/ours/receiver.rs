@@ -10,7 +10,7 @@ use coinfuse_channel::{
     ChannelId, Coin, MintFault, Open, Receiver as Machine, ReceiverState, Refusal, Settled,
     Settling, Terms, Update,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::mint::{OurMint, Unswapped, checked, write};
 use super::sender::now;
@@ -114,15 +114,18 @@ impl Receiver for OurReceiver {
     async fn close(&mut self, message: &str) -> Result<String, String> {
         let asking = Update::from_json(message).map_err(|error| error.to_string())?;
         let id = asking.channel;
-        let machine = self.machine(&id).map_err(|refusal| refusal.to_string())?;
+        let machine = match self.machine(&id) {
+            Ok(machine) => machine,
+            Err(Refusal::Closed) => return Ok(answer(&self.settled(&id).await?, true)),
+            Err(refusal) => return Err(refusal.to_string()),
+        };
         if asking.balance != self.due(&machine) {
             return Err("another balance is due".to_owned());
         }
         let step = machine.settle_at(&asking);
         self.store
             .save(step.map_err(|unmoved| unmoved.error.to_string())?);
-        let settled = self.settled(&id).await?;
-        Ok(answer(&settled).to_string())
+        Ok(answer(&self.settled(&id).await?, false))
     }
 
     async fn close_alone(&mut self, channel_id: &str) -> Result<(), String> {
@@ -257,7 +260,7 @@ impl OurReceiver {
 }
 
 /// What a sender is told of a settlement.
-fn answer(settled: &Settled) -> Value {
+fn answer(settled: &Settled, already_closed: bool) -> String {
     let earned = settled.coins().iter().map(|coin| coin.amount().to_u64());
     let left = settled.remainder().iter().map(|coin| coin.amount.to_u64());
     let (receiver_sum, sender_sum): (u64, u64) = (earned.sum(), left.sum());
@@ -267,6 +270,7 @@ fn answer(settled: &Settled) -> Value {
         "receiver_sum": receiver_sum,
         "sender_sum": sender_sum,
         "sender_proofs": settled.remainder(),
-        "already_closed": false,
+        "already_closed": already_closed,
     })
+    .to_string()
 }
