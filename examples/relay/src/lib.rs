@@ -1,5 +1,5 @@
 //! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `earnings`, `redeem`,
-//! `channels`, `settle`.
+//! `channels`, `settle`, `withdraw`.
 //!
 //! The work is done by [`coinfuse::node`] and [`coinfuse::treasury`]; here are the words around it.
 
@@ -8,8 +8,9 @@ mod files;
 mod mint;
 mod money;
 mod run;
+mod withdraw;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,35 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Pay out what was earned: to a Lightning invoice, or as a Cashu token.
+    Withdraw {
+        #[command(flatten)]
+        payee: Payee,
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where earnings go.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("payee").required(true))]
+struct Payee {
+    /// Pay this Lightning invoice (BOLT 11).
+    #[arg(long, group = "payee")]
+    invoice: Option<String>,
+    /// Print a Cashu token worth so many msat. Whoever has its text has the money.
+    #[arg(long, group = "payee", value_name = "MSAT")]
+    token: Option<u64>,
+    /// Print the tokens that were taken out and not forgotten.
+    #[arg(long, group = "payee")]
+    tokens: bool,
+    /// Forget a token that is in safe hands.
+    #[arg(long, group = "payee", value_name = "TOKEN")]
+    forget: Option<String>,
+    /// With coins of the mint with this address. Default: the one with the most coins.
+    #[arg(long)]
+    mint: Option<String>,
 }
 
 /// Why the program ends early: a sentence, and whose turn it is.
@@ -114,6 +144,9 @@ fn run(options: Options) -> Result<(), Failure> {
             Command::Earnings { json } => money::earnings(&config, &seed, json).await,
             Command::Redeem { json } => money::redeem(&config, &seed, json).await,
             Command::Channels { json } => money::channels(&config, &seed, json).await,
+            Command::Withdraw { payee, json } => {
+                withdraw::withdraw(&config, &seed, &payee, json).await
+            }
             Command::Settle { all, json } => money::settle(&config, &seed, all, json).await,
         }
     });

@@ -1,7 +1,7 @@
 //! `relay earnings`, `redeem`, `channels`, `settle` and `descriptor`: asked of the relay that runs, or
 //! looked up in the files of one that does not.
 
-use crate::Failure;
+use crate::{Failure, withdraw};
 use coinfuse::config::RelayConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::{Conversation, RelayNode, describe, open_treasury_alone, own_offer};
@@ -39,7 +39,9 @@ pub(crate) async fn answer(question: &str, node: &RelayNode, treasury: &Treasury
             .descriptor()
             .map(|line| line.to_string().into())
             .map_err(sentence),
-        _ => Err("the relay that runs is of another version and does not know this".into()),
+        other => withdraw::answer(other, treasury)
+            .await
+            .unwrap_or_else(|| Err("the relay that runs does not know this".into())),
     };
     answer.unwrap_or_else(|words: String| json!({ "error": words }))
 }
@@ -207,7 +209,7 @@ pub(crate) async fn settle(
 }
 
 /// Asks the relay that runs here; `None` if none does.
-async fn ask(config: &RelayConfig, question: &str) -> Result<Option<Value>, Failure> {
+pub(crate) async fn ask(config: &RelayConfig, question: &str) -> Result<Option<Value>, Failure> {
     let failed = |error| Failure::Failed(format!("the running relay does not answer: {error}"));
     let talk = Conversation::begin(&config.data_dir, question)
         .await
@@ -224,7 +226,7 @@ async fn ask(config: &RelayConfig, question: &str) -> Result<Option<Value>, Fail
     }
 }
 
-fn show(as_json: bool, answer: &Value, words: impl FnOnce()) {
+pub(crate) fn show(as_json: bool, answer: &Value, words: impl FnOnce()) {
     match as_json {
         true => println!("{answer}"),
         false => words(),
@@ -289,14 +291,14 @@ fn settlements_json(done: &Settlements) -> Value {
     })
 }
 
-fn sentence(error: impl std::error::Error) -> String {
+pub(crate) fn sentence(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
-fn msat(value: &Value) -> String {
+pub(crate) fn msat(value: &Value) -> String {
     coinfuse_wire::Msat::new(value.as_u64().unwrap_or_default()).to_string()
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -16,6 +16,7 @@
 
 mod keysets;
 mod money;
+mod payout;
 mod redeem;
 mod settle;
 mod view;
@@ -26,11 +27,13 @@ pub use view::ChannelView;
 
 use crate::relay::Channels;
 use crate::store::LedgerError;
-use coinfuse_voucher::{PurseConfig, PurseError, Redeemer, Verifier};
+use coinfuse_voucher::{HandedOut, MintId, Paid, PurseConfig, PurseError, Redeemer, Verifier};
+use coinfuse_wire::Msat;
 use core::fmt;
 use core::time::Duration;
 use keysets::Keysets;
 use money::{Money, Question};
+use payout::{Payout, pay_out};
 use settle::{Settler, Wish};
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -93,6 +96,7 @@ pub struct Treasury {
     redeem: mpsc::Sender<Question<Redemption>>,
     earnings: mpsc::Sender<Question<Earnings>>,
     settle: mpsc::Sender<Wish>,
+    payout: mpsc::Sender<Payout>,
     channels: Channels,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -121,6 +125,7 @@ impl Treasury {
         let (redeem, redeem_inbox) = mpsc::channel(QUESTIONS);
         let (earnings, earnings_inbox) = mpsc::channel(QUESTIONS);
         let (settle, settle_inbox) = mpsc::channel(QUESTIONS);
+        let (payout, payout_inbox) = mpsc::channel(QUESTIONS);
         let (ready, opened) = oneshot::channel();
         let theirs = channels.clone();
         let stop = CancellationToken::new();
@@ -132,6 +137,7 @@ impl Treasury {
                     redeem: redeem_inbox,
                     earnings: earnings_inbox,
                     settle: settle_inbox,
+                    payout: payout_inbox,
                 };
                 let work = work(config, verifier, theirs, inboxes, ready);
                 runtime.block_on(stopped.run_until_cancelled_owned(work));
@@ -144,6 +150,7 @@ impl Treasury {
             redeem,
             earnings,
             settle,
+            payout,
             channels,
             stop,
             thread: Some(thread),
@@ -192,6 +199,48 @@ impl Treasury {
         Ok(list.map_err(|_| TreasuryError::Closed)??)
     }
 
+    /// Pays a Lightning invoice (BOLT 11) with the relay's own coins of `mint`.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Coins`]: there are not enough, or the mint does not pay it. What is
+    /// unfinished goes on by itself.
+    pub async fn pay(&self, mint: &MintId, bolt11: &str) -> Result<Paid, TreasuryError> {
+        let (mint, bolt11) = (mint.clone(), bolt11.to_owned());
+        ask(&self.payout, |answer| Payout::Invoice(mint, bolt11, answer)).await
+    }
+
+    /// Takes `amount` of the relay's own coins out as a Cashu token, which every Cashu wallet
+    /// receives. It is kept among [`Self::tokens`] until [`Self::forget_token`].
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Coins`]: there are not enough, or the mint does not answer; then look among
+    /// the tokens later before asking again.
+    pub async fn token(&self, mint: &MintId, amount: Msat) -> Result<String, TreasuryError> {
+        let mint = mint.clone();
+        ask(&self.payout, |answer| Payout::Token(mint, amount, answer)).await
+    }
+
+    /// The tokens that were taken out and not forgotten; they may have been received since.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Closed`].
+    pub async fn tokens(&self) -> Result<Vec<HandedOut>, TreasuryError> {
+        ask(&self.payout, Payout::Tokens).await
+    }
+
+    /// A token is in safe hands and need not be kept here.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Coins`], when that cannot be written down.
+    pub async fn forget_token(&self, token: &str) -> Result<(), TreasuryError> {
+        let token = token.to_owned();
+        ask(&self.payout, |answer| Payout::Forget(token, answer)).await
+    }
+
     /// Stops. A redemption under way is finished at the next start.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
@@ -229,6 +278,7 @@ struct Inboxes {
     redeem: mpsc::Receiver<Question<Redemption>>,
     earnings: mpsc::Receiver<Question<Earnings>>,
     settle: mpsc::Receiver<Wish>,
+    payout: mpsc::Receiver<Payout>,
 }
 
 /// What the thread does until it is stopped.
@@ -255,6 +305,7 @@ async fn work(
     );
     keysets.begin().await;
     let settler = Settler::new(redeemer.clone(), channels.clone());
+    let payer = redeemer.clone();
     let money = Money::new(&config, redeemer, verifier, channels.ledger().clone());
     let _ = ready.send(Ok(()));
     // Beside each other: a mint that hangs must not keep the operator from looking.
@@ -262,6 +313,7 @@ async fn work(
         keysets.keep_up(),
         money.look_after(inboxes.redeem),
         money.tell(inboxes.earnings),
-        settler.look_after(inboxes.settle)
+        settler.look_after(inboxes.settle),
+        pay_out(&payer, inboxes.payout)
     );
 }

@@ -4,13 +4,15 @@ use super::*;
 use crate::relay::ChannelPolicy;
 use crate::relay::channels::Act;
 use crate::store::{AccountKey, ChannelStage, Ledger, LedgerConfig};
+use crate::treasury::{Treasury, TreasuryConfig};
 use cashu::{Amount, SecretKey};
 use coinfuse_channel::{Keyset, Params, Planned, Sender, Unsaved};
 use coinfuse_testkit::{Fault, FaultProxy, TestMint};
-use coinfuse_voucher::{Purse, PurseConfig, Unit};
+use coinfuse_voucher::{Keyring, Policy, Purse, PurseConfig, Unit, Verifier, VoucherKey};
 use coinfuse_wire::Encode;
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -65,14 +67,21 @@ impl Town {
     }
 
     async fn relay_on(&self, name: &str) -> Relay {
+        let channels = self.channels(name);
+        let redeemer = Redeemer::open(&self.coins(name)).await.unwrap();
+        Relay(Settler::new(redeemer, channels))
+    }
+
+    fn channels(&self, name: &str) -> Channels {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let ledger = Ledger::open(&folder.join("ledger"), LedgerConfig::default()).unwrap();
         let mints = vec![self.id.clone()];
-        let channels = Channels::new([9; 32], mints, ledger, ChannelPolicy::default()).unwrap();
-        let coins = purse_config(folder.join("coins"), &self.id, 8);
-        let redeemer = Redeemer::open(&coins).await.unwrap();
-        Relay(Settler::new(redeemer, channels))
+        Channels::new([9; 32], mints, ledger, ChannelPolicy::default()).unwrap()
+    }
+
+    fn coins(&self, name: &str) -> PurseConfig {
+        purse_config(self.folder.path().join(name).join("coins"), &self.id, 8)
     }
 
     /// A funded channel to the relay.
@@ -394,4 +403,56 @@ async fn a_channel_is_settled_before_it_expires_and_forgotten_after() {
     assert_eq!(relay.stages().len(), 1);
     relay.0.forget(after(24 * 3600 + 1)).await.unwrap();
     assert_eq!(relay.stages(), []);
+}
+
+/// By the treasury's own thread, as an operator asks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_earned_is_seen_and_paid_out() {
+    let town = Town::found().await;
+    let relay = town.relay().await;
+    relay.take(&town, 1, 300, Act::Update).await;
+    relay.take(&town, 2, 400, Act::Close).await;
+    drop(relay);
+    let key = VoucherKey::from_secret_bytes([9; 32]).unwrap();
+    let verifier = Verifier::new(key, Keyring::new(), Policy::default());
+    let verifier = Arc::new(RwLock::new(verifier));
+    let (config, channels) = (
+        TreasuryConfig::new(town.coins("relay")),
+        town.channels("relay"),
+    );
+    let treasury = Treasury::start(config, verifier, channels).await.unwrap();
+
+    let list = treasury.channels(10).await.unwrap();
+    let seen: Vec<_> = list
+        .iter()
+        .map(|one| (one.stage.kind(), one.paid.get(), one.capacity.get()))
+        .collect();
+    let expected = [
+        (StageKind::Open, 300, CAPACITY),
+        (StageKind::Closing, 400, CAPACITY),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(treasury.settle_now(false).await.unwrap(), settled(400));
+    assert_eq!(treasury.settle_now(true).await.unwrap(), settled(300));
+    let earnings = treasury.earnings().await.unwrap();
+    assert_eq!(earnings.coins[&town.id].get(), 700);
+    let figures = earnings.channels;
+    assert_eq!((figures.opened, figures.updates, figures.closed), (2, 2, 2));
+    assert_eq!((figures.paid.get(), figures.settled.get()), (700, 700));
+
+    let invoice = town.purse.fund(&town.id, Msat::new(250)).await.unwrap();
+    let paid = treasury.pay(&town.id, &invoice.bolt11).await.unwrap();
+    assert_eq!(paid.amount.get(), 250);
+    let left = Msat::new(450).saturating_sub(paid.fee);
+    let token = treasury.token(&town.id, left).await.unwrap();
+    assert_eq!(treasury.tokens().await.unwrap()[0].token, token);
+    let received = town.purse.receive(&token).await.unwrap();
+    assert_eq!(received, (town.id.clone(), left));
+    treasury.forget_token(&token).await.unwrap();
+    assert!(treasury.tokens().await.unwrap().is_empty());
+    assert_eq!(
+        treasury.earnings().await.unwrap().coins[&town.id],
+        Msat::ZERO
+    );
+    treasury.shutdown().await;
 }

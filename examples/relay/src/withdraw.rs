@@ -1,0 +1,114 @@
+//! `relay withdraw`: earnings to a Lightning invoice, or to a Cashu token.
+
+use crate::money::{ask, msat, sentence, show, text};
+use crate::{Failure, Payee};
+use coinfuse::config::RelayConfig;
+use coinfuse::keys::MasterSeed;
+use coinfuse::node::open_treasury_alone;
+use coinfuse::treasury::Treasury;
+use coinfuse::voucher::MintId;
+use coinfuse_wire::Msat;
+use serde_json::{Value, json};
+
+/// What is asked of a running relay: a word, a mint or `-`, and to whom or what.
+pub(crate) fn question(payee: &Payee) -> String {
+    let mint = payee.mint.as_deref().unwrap_or("-");
+    match (&payee.invoice, payee.token, &payee.forget) {
+        (Some(invoice), ..) => format!("pay {mint} {invoice}"),
+        (_, Some(amount), _) => format!("token {mint} {amount}"),
+        (.., Some(token)) => format!("forget {mint} {token}"),
+        _ => format!("tokens {mint} -"),
+    }
+}
+
+/// The answer to such a question; `None` if it is another.
+pub(crate) async fn answer(question: &str, treasury: &Treasury) -> Option<Result<Value, String>> {
+    let mut words = question.split(' ');
+    let (word, mint, what) = (words.next()?, words.next()?, words.next()?);
+    Some(match word {
+        "pay" => pay(treasury, mint, what).await,
+        "token" => token(treasury, mint, what).await,
+        "tokens" => tokens(treasury).await,
+        "forget" => {
+            let forgotten = treasury.forget_token(what).await;
+            forgotten.map(|()| json!({})).map_err(sentence)
+        }
+        _ => return None,
+    })
+}
+
+async fn pay(treasury: &Treasury, mint: &str, invoice: &str) -> Result<Value, String> {
+    let mint = find(treasury, mint).await?;
+    let paid = treasury.pay(&mint, invoice).await.map_err(sentence)?;
+    Ok(json!({ "paid_msat": paid.amount.get(), "fee_msat": paid.fee.get() }))
+}
+
+async fn token(treasury: &Treasury, mint: &str, amount: &str) -> Result<Value, String> {
+    let mint = find(treasury, mint).await?;
+    let amount = amount.parse().map_err(|_| "not an amount".to_owned())?;
+    let token = treasury.token(&mint, Msat::new(amount)).await;
+    Ok(json!({ "token": token.map_err(sentence)? }))
+}
+
+async fn tokens(treasury: &Treasury) -> Result<Value, String> {
+    let tokens = treasury.tokens().await.map_err(sentence)?;
+    let each = tokens.iter().map(|handed| {
+        json!({ "token": handed.token, "msat": handed.value.get(), "mint": handed.mint.url().to_string() })
+    });
+    Ok(json!({ "tokens": each.collect::<Vec<_>>() }))
+}
+
+/// The mint with this address, or the one with the most coins.
+async fn find(treasury: &Treasury, url: &str) -> Result<MintId, String> {
+    let coins = treasury.earnings().await.map_err(sentence)?.coins;
+    let named = |mint: &MintId| url == "-" || mint.url().to_string() == url.trim_end_matches('/');
+    let most = coins
+        .into_iter()
+        .filter(|(mint, _)| named(mint))
+        .max_by_key(|(_, coins)| *coins);
+    let (mint, _) = most.ok_or("there is no such mint in relay.toml")?;
+    Ok(mint)
+}
+
+pub(crate) async fn withdraw(
+    config: &RelayConfig,
+    seed: &MasterSeed,
+    payee: &Payee,
+    json: bool,
+) -> Result<(), Failure> {
+    let question = question(payee);
+    let found = match ask(config, &question).await? {
+        Some(found) => found,
+        None => {
+            let treasury = open_treasury_alone(config, seed)
+                .await
+                .map_err(Failure::failed)?;
+            let found = answer(&question, &treasury).await;
+            treasury.shutdown().await;
+            found
+                .unwrap_or_else(|| Err("no such thing to withdraw".into()))
+                .map_err(Failure::Failed)?
+        }
+    };
+    show(json, &found, || {
+        if let Some(token) = found.get("token") {
+            println!("{}", text(token));
+        }
+        if found.get("paid_msat").is_some() {
+            println!(
+                "paid       {}, fees {}",
+                msat(&found["paid_msat"]),
+                msat(&found["fee_msat"])
+            );
+        }
+        for handed in found["tokens"].as_array().into_iter().flatten() {
+            println!(
+                "{} at {}: {}",
+                msat(&handed["msat"]),
+                text(&handed["mint"]),
+                text(&handed["token"])
+            );
+        }
+    });
+    Ok(())
+}
