@@ -50,7 +50,7 @@ impl LayerKeys {
         }
     }
 
-    fn mac(&self, region: &[u8], associated: &[u8]) -> [u8; HMAC_LEN] {
+    pub(crate) fn mac(&self, region: &[u8], associated: &[u8]) -> [u8; HMAC_LEN] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.mu);
         let mut context = hmac::Context::with_key(&key);
         context.update(region);

@@ -74,6 +74,8 @@
 mod blind;
 pub mod bolt4;
 mod book;
+#[cfg(test)]
+mod crafted;
 mod filter;
 mod key;
 mod layer;

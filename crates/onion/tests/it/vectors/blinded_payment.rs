@@ -30,7 +30,9 @@ pub(super) fn check(file: &Json<'_>) {
     let (mut next, mut path_key) = (Some(onion), None);
     for (hop, (_, payload)) in decrypt.iter().zip(&hops) {
         let packet = next.expect("a packet for every hop");
-        assert_eq!(packet, hop.at("onion").bytes());
+        if let Some(onion) = hop.get("onion") {
+            assert_eq!(packet, onion.bytes());
+        }
         let (found, rest, key) = peels(hop, path_key, &packet, &associated);
         assert_eq!(found, *payload);
         (next, path_key) = (rest, key);
