@@ -66,7 +66,6 @@ pub struct RelayNode {
     identity: Identity,
     body: DescriptorBody,
     verifier: Arc<RwLock<Verifier>>,
-    channels: Channels,
 }
 
 impl RelayNode {
@@ -105,7 +104,7 @@ impl RelayNode {
             price: config.price(),
             verifier: Arc::clone(&verifier),
             mints: body.mints.clone(),
-            channels: channels.clone(),
+            channels,
             exit: exit(config),
             extend: match config.allow_private_neighbours {
                 true => ExtendPolicy::Anywhere,
@@ -120,7 +119,6 @@ impl RelayNode {
             identity,
             body,
             verifier,
-            channels,
         })
     }
 
@@ -137,7 +135,7 @@ impl RelayNode {
 
     /// Takes payment channels; the keysets of the accepted mints are added when they are known.
     pub fn channels(&self) -> &Channels {
-        &self.channels
+        self.relay.channels()
     }
 
     /// What is published about the relay now.

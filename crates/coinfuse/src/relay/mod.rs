@@ -110,6 +110,7 @@ struct Shared {
     quote: Mutex<Option<Quote>>,
     cashier: Cashier,
     accounts: Accounts,
+    channels: Channels,
     ledger: Ledger,
     exit: Option<Exit>,
     extend_policy: ExtendPolicy,
@@ -146,7 +147,7 @@ impl Relay {
             cashier: Cashier::new(
                 setup.verifier,
                 ledger.clone(),
-                setup.channels,
+                setup.channels.clone(),
                 limits.serve_ahead,
                 setup
                     .mints
@@ -155,6 +156,7 @@ impl Relay {
                     .collect(),
             ),
             accounts: Accounts::new(ledger.clone()),
+            channels: setup.channels,
             ledger,
             exit: setup.exit,
             extend_policy: setup.extend,
@@ -188,6 +190,11 @@ impl Relay {
     /// What it has done so far.
     pub fn stats(&self) -> RelayStats {
         self.shared.stats.read(self.endpoint.open_links())
+    }
+
+    /// Takes payment channels; the treasury settles them.
+    pub fn channels(&self) -> &Channels {
+        &self.shared.channels
     }
 
     /// The ledger.
