@@ -46,7 +46,7 @@ pub struct Terms {
     pub min_capacity: Amount,
     /// The largest capacity: what is at stake if a mint fails. Default: no limit.
     pub max_capacity: Amount,
-    /// The most funding proofs: each costs some 0.2 ms to check. Default: 64.
+    /// The most funding proofs: each costs some 0.4 ms to check. Default: 64.
     pub max_proofs: u64,
     /// What must be left of a channel's life when it is opened, beyond `margin`. Default: 10 min.
     pub min_lifetime: Duration,
