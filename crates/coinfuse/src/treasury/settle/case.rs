@@ -4,7 +4,7 @@ use crate::relay::Channels;
 use crate::store::{ChannelRecord, ChannelStage, ChannelWrite, LedgerError, Settlement};
 use cashu::{BlindSignature, State};
 use coinfuse_channel::{
-    Coin, Keyset, Params, Receiver, ReceiverState, Row, Settled, Settling, Unsaved,
+    Coin, Keyset, LoadError, Params, Receiver, ReceiverState, Row, Settled, Settling, Unsaved,
 };
 use coinfuse_voucher::{CallError, MintId, PurseError, Redeemer, Unit};
 use coinfuse_wire::Msat;
@@ -59,10 +59,14 @@ impl<'a> Case<'a> {
     }
 
     pub(super) async fn run(&mut self, silent: &HashSet<MintId>) -> Result<Outcome> {
-        let (mint, mut state) = self.load()?;
+        let stored = self.channels.ledger().channel(&self.record.channel)?;
+        let rows = stored.ok_or(Trouble::Other)?.rows;
+        let params = Receiver::stored_params(&rows).map_err(damaged)?;
+        let mint = mint_of(&params).ok_or(Trouble::Other)?;
         if silent.contains(&mint) {
             return Err(Trouble::Silent(mint));
         }
+        let mut state = Receiver::load(&self.channels.terms(), &rows).map_err(damaged)?;
         loop {
             state = match state {
                 ReceiverState::Open(receiver) => {
@@ -78,18 +82,6 @@ impl<'a> Case<'a> {
                 ReceiverState::Closed(_) => return Err(Trouble::Other),
             }
         }
-    }
-
-    fn load(&self) -> Result<(MintId, ReceiverState)> {
-        let stored = self.channels.ledger().channel(&self.record.channel)?;
-        let stored = stored.ok_or(Trouble::Other)?;
-        let damaged = |error| {
-            tracing::error!(%error, "a channel in the ledger cannot be read");
-            Trouble::Other
-        };
-        let params = Receiver::stored_params(&stored.rows).map_err(damaged)?;
-        let state = Receiver::load(&self.channels.terms(), &stored.rows).map_err(damaged)?;
-        Ok((mint_of(&params).ok_or(Trouble::Other)?, state))
     }
 
     /// Has the mint sign, or finds what it has signed before. `None` if the channel is lost.
@@ -285,6 +277,11 @@ impl<'a> Case<'a> {
             _ => Trouble::Silent(mint.clone()),
         }
     }
+}
+
+fn damaged(error: LoadError) -> Trouble {
+    tracing::error!(%error, "a channel in the ledger cannot be read");
+    Trouble::Other
 }
 
 fn mint_of(params: &Params) -> Option<MintId> {

@@ -405,6 +405,24 @@ async fn a_channel_is_settled_before_it_expires_and_forgotten_after() {
     assert_eq!(relay.stages(), []);
 }
 
+/// A client can derive the outputs of the settlement, and have the mint sign one of them for other
+/// coins; then the mint refuses the swap that has them all. Nobody has the money then until the
+/// channel expires, so it is no settlement and no loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_that_were_signed_elsewhere_hold_a_settlement_up() {
+    let town = Town::found().await;
+    let relay = town.relay().await;
+    let sender = relay.take(&town, 1, 300, Act::Close).await;
+    let open = sender.open();
+    let receiver = saved(relay.0.channels.terms().open(town.now, &open).unwrap());
+    let mut outputs = saved(receiver.settle()).outputs().unwrap();
+    outputs.truncate(1);
+    let signed = town.purse.sign_outputs([99; 32], &town.id, outputs).await;
+    signed.unwrap();
+    assert_eq!(relay.settle().await, waiting());
+    assert_eq!(relay.stages(), [ChannelStage::Closing]);
+}
+
 /// By the treasury's own thread, as an operator asks it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_earned_is_seen_and_paid_out() {
