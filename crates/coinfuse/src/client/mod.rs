@@ -21,7 +21,9 @@ mod report;
 mod stream;
 mod teller;
 
-pub use channels::{ChannelConfig, ChannelReport, ChannelStage, ChannelStoreError, HopChannels};
+pub use channels::{
+    ChannelConfig, ChannelFile, ChannelReport, ChannelStage, ChannelStoreError, HopChannels,
+};
 pub use config::ClientConfig;
 pub use error::ClientError;
 pub use report::{CircuitReport, HopReport};

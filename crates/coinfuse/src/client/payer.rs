@@ -136,13 +136,7 @@ impl Payer {
             .iter()
             .filter_map(|offer| Some((mint_id(offer)?, offer.issuer)))
             .collect();
-        Ok(HopAccount {
-            relay: relay.relay,
-            voucher_key,
-            mints,
-            token,
-            buying: Arc::default(),
-        })
+        Ok(HopAccount::new(relay.relay, voucher_key, mints, token))
     }
 
     fn token(&self, relay: &RelayId, isolation: Isolation, slot: u32) -> AccountToken {
@@ -426,6 +420,21 @@ pub(super) fn refusals(result: &PayResult) -> impl Iterator<Item = Refusal> {
 }
 
 impl HopAccount {
+    pub(super) fn new(
+        relay: RelayId,
+        voucher_key: VoucherPublicKey,
+        mints: Vec<(MintId, bool)>,
+        token: AccountToken,
+    ) -> Self {
+        Self {
+            relay,
+            voucher_key,
+            mints,
+            token,
+            buying: Arc::default(),
+        }
+    }
+
     fn owns(&self, voucher: &Bought) -> bool {
         voucher.relay == self.relay && voucher.account == *self.token.as_bytes()
     }

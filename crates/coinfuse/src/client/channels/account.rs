@@ -3,7 +3,7 @@
 use super::owner::Owner;
 use super::pay::ChannelPayment;
 use coinfuse_channel::Sender;
-use coinfuse_wire::UnixTime;
+use coinfuse_wire::{Instant, UnixTime};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub(super) struct Live {
     pub(super) confirmed: bool,
     /// It was shown to the relay at some time.
     pub(super) shown: bool,
-    /// Figures of no consequence: it is not shown again before this.
-    pub(super) not_before: Option<coinfuse_wire::Instant>,
+    /// The relay asked for patience: it is not shown again before this.
+    pub(super) not_before: Option<Instant>,
 }
 
 impl Live {

@@ -92,7 +92,7 @@ impl Channels {
 
     /// Writes down a channel whose funding is one coin where the keyset has it. What fees leave of
     /// that is its capacity.
-    async fn plan(
+    pub(super) async fn plan(
         &self,
         owner: &Owner,
         receiver: PublicKey,

@@ -13,6 +13,7 @@
 mod account;
 mod config;
 mod error;
+mod file;
 mod fund;
 mod owner;
 mod pause;
@@ -21,9 +22,12 @@ mod reclaim;
 mod report;
 mod restart;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use config::ChannelConfig;
 pub use error::ChannelStoreError;
+pub use file::ChannelFile;
 pub use report::{ChannelReport, ChannelStage, HopChannels};
 
 pub(super) use pay::{ChannelPayment, Next};

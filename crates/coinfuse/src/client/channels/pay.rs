@@ -21,7 +21,7 @@ const COME_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct ChannelPayment {
     channel: ChannelId,
     kind: Kind,
-    offer: Offer,
+    pub(super) offer: Offer,
     /// By how much it raises the balance that the relay has confirmed.
     raises: Msat,
     /// The account's next payment comes when this is answered, or the circuit is over.
