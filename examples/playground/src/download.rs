@@ -9,12 +9,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
+/// How long the channels of a circuit are waited for.
+const CHANNELS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What was seen.
 pub(crate) struct Download {
     /// Bytes of the body.
     pub(crate) size: u64,
     /// How long the circuit took to build, payments included.
     pub(crate) build: Duration,
+    /// How long it took until every hop had a channel, its funding at the mint included.
+    pub(crate) channels: Option<Duration>,
     /// From asking for a stream on the open circuit to the first byte of a small answer.
     pub(crate) first_byte: Duration,
     /// From the request to the end.
@@ -31,6 +36,7 @@ pub(crate) async fn run(town: &Town, size: u64, progress: bool) -> Result<Downlo
         .prepare(&target.parse()?, coinfuse::connect::Isolation::NONE)
         .await?;
     let build = begun.elapsed();
+    let channels = channels_that_pay(&town.client).await;
 
     let bar = if progress {
         bar(size)?
@@ -53,10 +59,29 @@ pub(crate) async fn run(town: &Town, size: u64, progress: bool) -> Result<Downlo
     Ok(Download {
         size,
         build,
+        channels,
         first_byte,
         total,
         hash_is_right,
     })
+}
+
+/// Waits a moment until the hops of the circuit are paid by channels; how long it took. A real client
+/// does not wait: it pays by vouchers meanwhile.
+async fn channels_that_pay(client: &Client) -> Option<Duration> {
+    let begun = now();
+    while begun.elapsed() < CHANNELS_WITHIN {
+        let circuits = client.circuits();
+        let hops = circuits.first()?.hops.iter();
+        if hops
+            .map(|hop| hop.channels.capacity)
+            .all(|capacity| !capacity.is_zero())
+        {
+            return Some(begun.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    None
 }
 
 /// Sends a request for `size` bytes.

@@ -2,12 +2,14 @@
 //! QUIC sockets, one of them with a mint of its own, a web server, and a client that buys ecash,
 //! builds a circuit, pays every hop and downloads through it.
 
+mod account;
 mod bench;
 mod download;
 mod role;
 mod show;
 mod town;
 
+use account::Account;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use coinfuse::socks::{SocksLimits, SocksServer};
@@ -54,20 +56,26 @@ async fn main() -> Result<()> {
     let town = Town::start(options.hops.into()).await?;
     let report = download::run(&town, options.size << 20, !options.json).await?;
     let report = show::Report::new(&town, &report).await?;
-    report.print(options.json)?;
-    let wrong = report.problem();
-    if options.once {
-        town.stop().await;
-        return match wrong {
-            Some(problem) => bail!(problem),
-            None => Ok(()),
-        };
+    if !options.json {
+        report.print();
     }
-    serve(town, options.socks).await
+    if !options.once {
+        serve(&town, options.socks).await?;
+    }
+    let account = Account::close(&town).await?;
+    match options.json {
+        true => println!("{}", show::json(&report, &account)?),
+        false => account.print(),
+    }
+    town.stop().await;
+    match report.problem().or(account.problem()) {
+        Some(problem) => bail!(problem),
+        None => Ok(()),
+    }
 }
 
 /// Serves the SOCKS5 proxy until Ctrl-C.
-async fn serve(town: Town, address: SocketAddr) -> Result<()> {
+async fn serve(town: &Town, address: SocketAddr) -> Result<()> {
     let socks = SocksServer::bind(address, SocksLimits::default()).await?;
     let local = socks.local_address()?;
     println!("\nThe network stays up. Try it:\n");
@@ -82,6 +90,5 @@ async fn serve(town: Town, address: SocketAddr) -> Result<()> {
         signal = tokio::signal::ctrl_c() => signal?,
     }
     shutdown.cancel();
-    town.stop().await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What was carried and paid, as a table or as JSON.
 
+use crate::account::Account;
 use crate::download::Download;
 use crate::town::Town;
 use anyhow::Result;
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub(crate) struct Report {
     bytes: u64,
     build_ms: f64,
+    channels_ms: Option<f64>,
     first_byte_ms: f64,
     mb_per_s: f64,
     hash_is_right: bool,
@@ -29,6 +31,12 @@ struct Hop {
     up_bytes: u64,
     down_bytes: u64,
     paid_msat: u64,
+    /// The channel that pays: what it can pay in all.
+    channel_capacity_msat: u64,
+    /// What was paid through channels.
+    channel_paid_msat: u64,
+    /// In how many payments.
+    channel_updates: u64,
     used_msat: u64,
     /// What the relay's ledger says it earned.
     earned_msat: u64,
@@ -65,6 +73,9 @@ impl Report {
                 up_bytes: hop.up.get(),
                 down_bytes: hop.down.get(),
                 paid_msat: hop.paid.get(),
+                channel_capacity_msat: hop.channels.capacity.get(),
+                channel_paid_msat: hop.channels.paid.get(),
+                channel_updates: hop.channels.updates,
                 used_msat: hop.used.get(),
                 earned_msat: totals.used.get(),
             });
@@ -72,6 +83,7 @@ impl Report {
         Ok(Self {
             bytes: download.size,
             build_ms: millis(download.build),
+            channels_ms: download.channels.map(millis),
             first_byte_ms: millis(download.first_byte),
             mb_per_s: download.size as f64 / download.total.as_secs_f64() / 1e6,
             hash_is_right: download.hash_is_right,
@@ -99,18 +111,23 @@ impl Report {
     }
 
     /// Prints it.
-    pub(crate) fn print(&self, json: bool) -> Result<()> {
-        if json {
-            println!("{}", serde_json::to_string_pretty(self)?);
-            return Ok(());
-        }
+    pub(crate) fn print(&self) {
         println!(
-            "{:<9} {:<10} {:>11} {:>11} {:>13} {:>10} {:>10} {:>10}  coins",
-            "hop", "id", "up", "down", "msat/MiB", "paid", "used", "earned"
+            "{:<9} {:<10} {:>11} {:>11} {:>13} {:>10} {:>10} {:>10} {:>21} {:>8}  coins",
+            "hop",
+            "id",
+            "up",
+            "down",
+            "msat/MiB",
+            "paid",
+            "used",
+            "earned",
+            "by channel, of",
+            "updates"
         );
         for hop in &self.hops {
             println!(
-                "{:<9} {:<10} {:>11} {:>11} {:>13} {:>10} {:>10} {:>10}  {}",
+                "{:<9} {:<10} {:>11} {:>11} {:>13} {:>10} {:>10} {:>10} {:>21} {:>8}  {}",
                 hop.relay,
                 &hop.id[..8],
                 ByteCount::new(hop.up_bytes).to_string(),
@@ -122,6 +139,8 @@ impl Report {
                 hop.paid_msat,
                 hop.used_msat,
                 hop.earned_msat,
+                format!("{} / {}", hop.channel_paid_msat, hop.channel_capacity_msat),
+                hop.channel_updates,
                 hop.mint,
             );
         }
@@ -134,12 +153,24 @@ impl Report {
             if self.hash_is_right { "right" } else { "WRONG" },
         );
         println!(
-            "bought ecash for {}, spent {} on vouchers",
+            "bought ecash for {}, paid relays {}",
             Msat::new(self.funded_msat),
             Msat::new(self.spent_msat)
         );
-        Ok(())
+        match self.channels_ms {
+            Some(ms) => {
+                println!("channels to all hops funded and open {ms:.1} ms after the circuit")
+            }
+            None => println!("not every hop had a channel in time"),
+        }
     }
+}
+
+/// Everything as one JSON object.
+pub(crate) fn json(report: &Report, account: &Account) -> Result<String> {
+    let mut json = serde_json::to_value(report)?;
+    json["account"] = serde_json::to_value(account)?;
+    Ok(serde_json::to_string_pretty(&json)?)
 }
 
 fn millis(time: std::time::Duration) -> f64 {

@@ -2,14 +2,15 @@
 
 use crate::role::Role;
 use anyhow::{Context, Result, bail};
-use coinfuse::client::{Client, ClientConfig};
-use coinfuse::config::{AcceptedMint, RelayConfig};
-use coinfuse::keys::{MasterSeed, Purpose};
-use coinfuse::node::{RelayNode, own_mint};
+use coinfuse::client::{ChannelConfig, Client, ClientConfig};
+use coinfuse::config::{self, AcceptedMint, RelayConfig};
+use coinfuse::keys::MasterSeed;
+use coinfuse::node::{RelayNode, open_treasury, own_mint};
+use coinfuse::treasury::Treasury;
 use coinfuse_directory::{Directory, MintUnit};
 use coinfuse_mint::{Backend, EmbeddedMint, LoopbackLightning, MintConfig, Unit};
 use coinfuse_testkit::WebServer;
-use coinfuse_voucher::{MintId, Purse, PurseConfig, Redeemer};
+use coinfuse_voucher::{MintId, Purse, PurseConfig};
 use coinfuse_wire::Msat;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,7 +40,8 @@ pub(crate) struct Town {
     pub(crate) web: WebServer,
     /// What the client paid by Lightning.
     pub(crate) funded: Msat,
-    mints: Vec<Arc<EmbeddedMint>>,
+    /// The mints, that of the town first.
+    pub(crate) mints: Vec<Arc<EmbeddedMint>>,
     _roles: Vec<Role>,
     _folder: TempDir,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Relay {
     pub(crate) name: String,
     /// The node.
     pub(crate) node: Arc<RelayNode>,
+    /// Its money.
+    pub(crate) treasury: Treasury,
 }
 
 impl Town {
@@ -82,24 +86,32 @@ impl Town {
                 running_mints.push(Arc::clone(&mint));
                 own = Some(mint);
             }
-            let accepted = mints[0].clone();
-            let (role, node) = Role::spawn(format!("relay-{index}"), move || async move {
-                start_relay(config, own, accepted, index).await
-            })
-            .await?;
+            let (role, (node, treasury)) =
+                Role::spawn(format!("relay-{index}"), move || async move {
+                    start_relay(config, own, index).await
+                })
+                .await?;
             directory.insert(node.descriptor()?)?;
             let name = if index == 0 {
                 "exit".into()
             } else {
                 format!("relay {index}")
             };
-            relays.push(Relay { name, node });
+            relays.push(Relay {
+                name,
+                node,
+                treasury,
+            });
             roles.push(role);
         }
 
         let purse = fund(folder.path().join("client"), mints, &lightning).await?;
         let mut config = ClientConfig::default();
         config.hops = hops;
+        let mut channels = ChannelConfig::new(folder.path().join("channels.redb"));
+        // Nobody watches here, and a download is over in a moment.
+        channels.jitter = Duration::from_millis(50);
+        config.channels = Some(channels);
         let client = Client::start(config, directory, purse, &[7; 32]).await?;
         Ok(Self {
             client,
@@ -115,8 +127,9 @@ impl Town {
     /// Takes leave of everybody.
     pub(crate) async fn stop(self) {
         self.client.shutdown().await;
-        for relay in &self.relays {
+        for relay in self.relays {
             relay.node.shutdown().await;
+            relay.treasury.shutdown().await;
         }
         for mint in self.mints.into_iter().filter_map(Arc::into_inner) {
             mint.shutdown().await;
@@ -168,29 +181,26 @@ fn relay_config(
 }
 
 async fn start_relay(
-    config: RelayConfig,
+    mut config: RelayConfig,
     own: Option<Arc<EmbeddedMint>>,
-    accepted: MintId,
     index: usize,
-) -> Result<Arc<RelayNode>> {
+) -> Result<(Arc<RelayNode>, Treasury)> {
     let seed = MasterSeed::new([100 + index as u8; 32]);
     let own = match own {
-        Some(mint) => Some(own_mint(&mint).await?),
+        Some(mint) => {
+            config.mint = Some(config::MintConfig {
+                listen: mint.local_addr(),
+                url: mint.url().parse()?,
+                unit: MintUnit::Msat,
+                lightning: config::Lightning::Loopback,
+            });
+            Some(own_mint(&mint).await?)
+        }
         None => None,
     };
-    let mut till = PurseConfig::new(
-        config.data_dir.join("till"),
-        vec![accepted],
-        *seed.derive(Purpose::Wallet),
-    );
-    till.rate_limit = false;
     let node = RelayNode::start(&config, &seed, own)?;
-    let redeemer = Redeemer::open(&till).await?;
-    let keyring = redeemer.keyring().await;
-    if let Ok(mut verifier) = node.verifier().write() {
-        verifier.keyring_mut().merge(keyring)?;
-    }
-    Ok(Arc::new(node))
+    let treasury = open_treasury(&config, &seed, &node).await?;
+    Ok((Arc::new(node), treasury))
 }
 
 /// A purse with money in it, bought by an invoice.

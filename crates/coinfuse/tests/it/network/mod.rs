@@ -1,6 +1,7 @@
 //! Whole networks: a mint, relays and clients, with real payments on real sockets.
 
 mod a_long_path;
+mod channels_that_pay;
 mod credit_that_runs_out;
 mod credit_that_survives;
 mod exits_that_say_no;

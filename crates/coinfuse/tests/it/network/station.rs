@@ -4,6 +4,7 @@ use coinfuse::keys::{MasterSeed, Purpose};
 use coinfuse::link::LinkLimits;
 use coinfuse::relay::{ChannelPolicy, Channels, ExtendPolicy, Relay, RelayLimits, RelaySetup};
 use coinfuse::store::{Ledger, LedgerConfig};
+use coinfuse::treasury::{Treasury, TreasuryConfig};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
 use coinfuse_directory::{
@@ -11,8 +12,8 @@ use coinfuse_directory::{
     VoucherKey as PublishedVoucherKey,
 };
 use coinfuse_testkit::{DelayedUdp, LinkConfig};
-use coinfuse_voucher::{Keyring, Policy, Verifier, VoucherKey};
-use coinfuse_wire::{Price, Rate, UnixTime};
+use coinfuse_voucher::{Keyring, MintId, Policy, PurseConfig, Unit, Verifier, VoucherKey};
+use coinfuse_wire::{Msat, Price, Rate, UnixTime};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock, mpsc as std_mpsc};
@@ -86,6 +87,8 @@ pub(crate) struct Station {
     plan: RelayPlan,
     ledger: PathBuf,
     keyring: Keyring,
+    /// Those of the one mint; none for a relay that takes no channels.
+    keysets: Vec<cashu::KeySet>,
     offer: MintOffer,
     listen: SocketAddr,
     path: Option<DelayedUdp>,
@@ -111,6 +114,7 @@ impl Station {
         plan: RelayPlan,
         ledger: PathBuf,
         keyring: Keyring,
+        keysets: Vec<cashu::KeySet>,
         offer: MintOffer,
     ) -> Self {
         Self {
@@ -118,6 +122,7 @@ impl Station {
             plan,
             ledger,
             keyring,
+            keysets,
             offer,
             listen: crate::support::loopback(),
             path: None,
@@ -167,11 +172,17 @@ impl Station {
             true => (vec![self.offer.clone()], self.keyring.clone()),
             false => (vec![], Keyring::new()),
         };
+        let (own, keysets) = (mints.iter().map(mint_id).collect(), self.keysets.clone());
         let open = move |seed: &MasterSeed| {
             let ledger = Ledger::open(&path, LedgerConfig::default()).unwrap();
             let key = *seed.derive(Purpose::Voucher);
             let policy = ChannelPolicy::default();
-            Channels::new(key, vec![], ledger, policy).unwrap()
+            let own: Vec<_> = own;
+            let channels = Channels::new(key, own.clone(), ledger, policy).unwrap();
+            for (mint, keyset) in own.iter().zip(&keysets) {
+                channels.learn(mint, keyset).unwrap();
+            }
+            channels
         };
         move || RelaySetup {
             channels: open(&seed),
@@ -199,6 +210,28 @@ impl Station {
 
     pub(crate) fn price(&self) -> Price {
         price(&self.plan)
+    }
+
+    /// Settles and redeems everything; what coins the relay has then.
+    pub(crate) async fn settle_all(&self) -> Msat {
+        let folder = self.ledger.with_extension("coins");
+        let mint = mint_id(&self.offer);
+        let mut purse = PurseConfig::new(folder, vec![mint], [9; 32]);
+        purse.rate_limit = false;
+        let verifier = Verifier::new(
+            voucher_key(&self.seed),
+            self.keyring.clone(),
+            Policy::default(),
+        );
+        let verifier = Arc::new(RwLock::new(verifier));
+        let channels = self.relay().channels().clone();
+        let treasury = Treasury::start(TreasuryConfig::new(purse), verifier, channels).await;
+        let treasury = treasury.unwrap();
+        treasury.settle_now(true).await.unwrap();
+        treasury.redeem_now().await.unwrap();
+        let coins = treasury.earnings().await.unwrap().coins;
+        treasury.shutdown().await;
+        coins.into_values().sum()
     }
 
     /// Circuits that are open at it.
@@ -276,6 +309,10 @@ impl Drop for Station {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn mint_id(offer: &MintOffer) -> MintId {
+    MintId::new(&offer.url.to_string(), Unit::Msat).unwrap()
 }
 
 fn price(plan: &RelayPlan) -> Price {

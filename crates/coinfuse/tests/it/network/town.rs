@@ -100,6 +100,7 @@ impl Town {
             fund(&purse, &mint, plan.funds).await;
         }
         let keyring = purse.keyring().await;
+        let keysets = vec![purse.keyset(&mint_id(&mint), true).await.unwrap()];
         let offer = MintOffer {
             url: mint.url().parse().unwrap(),
             unit: MintUnit::Msat,
@@ -108,12 +109,22 @@ impl Town {
         let mut relays = Vec::new();
         for (index, relay) in plan.relays.into_iter().enumerate() {
             let ledger = folder.path().join(format!("relay-{index}.redb"));
-            let mut station = Station::new(index, relay, ledger, keyring.clone(), offer.clone());
+            let mut station = Station::new(
+                index,
+                relay,
+                ledger,
+                keyring.clone(),
+                keysets.clone(),
+                offer.clone(),
+            );
             station.start().await;
             relays.push(station);
         }
         let directory = directory(&relays);
-        let config = plan.client;
+        let mut config = plan.client;
+        if let Some(channels) = &mut config.channels {
+            channels.file = folder.path().join("channels");
+        }
         let client = Client::start(config.clone(), directory, purse.clone(), &[7; 32])
             .await
             .unwrap();
@@ -126,6 +137,16 @@ impl Town {
             folder,
             _elsewhere: elsewhere,
         }
+    }
+
+    /// Ends the client in an orderly way, and starts it again on the same files.
+    pub(crate) async fn restart_client(&mut self) {
+        self.client.shutdown().await;
+        let (config, purse) = (self.config.clone(), self.purse.clone());
+        let directory = directory(&self.relays);
+        self.client = Client::start(config, directory, purse, &[7; 32])
+            .await
+            .unwrap();
     }
 
     /// The relay at the end of every circuit.
