@@ -1,8 +1,9 @@
-//! A Coinfuse client as a program: `init`, `fund`, `balance`, `run`, `circuits`, `recover`.
+//! A Coinfuse client as a program: `init`, `fund`, `balance`, `run`, `circuits`, `channels`, `recover`.
 //!
 //! The work is done by [`coinfuse::node`] and [`coinfuse::client`]; here are the words around it.
 
 mod amount;
+mod channels;
 mod files;
 mod money;
 mod run;
@@ -56,8 +57,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The payment channels that are not finished: what they have paid, and what is locked in them.
+    Channels {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
     /// Finish what was begun when the client or a mint went away, and take back the coins of
-    /// vouchers that no relay took in time.
+    /// vouchers that no relay took in time and what is left of payment channels.
     Recover {
         /// For a script.
         #[arg(long)]
@@ -131,6 +138,7 @@ fn run(options: Options) -> Result<(), Failure> {
             }
             Command::Balance { json } => (money::Question::Balance, json),
             Command::Circuits { json } => (money::Question::Circuits, json),
+            Command::Channels { json } => (money::Question::Channels, json),
             Command::Recover { json } => (money::Question::Recover, json),
         };
         money::ask(&config, &seed, &question, json).await

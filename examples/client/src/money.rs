@@ -2,10 +2,11 @@
 //! the files.
 
 use crate::Failure;
-use coinfuse::client::{CircuitReport, Client};
+use crate::channels;
+use coinfuse::client::{ChannelFile, ChannelReport, CircuitReport, Client};
 use coinfuse::config::ClientConfig;
 use coinfuse::keys::MasterSeed;
-use coinfuse::node::{Conversation, open_purse};
+use coinfuse::node::{Conversation, channels_file, open_purse};
 use coinfuse_voucher::{MintId, Purse, PurseError, Unit};
 use coinfuse_wire::{Msat, UnixTime};
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,33 @@ pub(crate) enum Question {
     },
     Balance,
     Circuits,
+    Channels,
     Recover,
+}
+
+/// Who knows the answers: the client that runs, or the files.
+pub(crate) struct Source<'a> {
+    pub(crate) purse: &'a Purse,
+    pub(crate) client: Option<&'a Client>,
+    pub(crate) file: Option<&'a ChannelFile>,
+}
+
+impl Source<'_> {
+    fn channels(&self) -> Vec<ChannelReport> {
+        match (self.client, self.file) {
+            (Some(client), _) => client.channels(),
+            (None, Some(file)) => file.channels(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    async fn reclaim(&self) -> Msat {
+        match (self.client, self.file) {
+            (Some(client), _) => client.reclaim().await,
+            (None, Some(file)) => file.reclaim().await,
+            (None, None) => Msat::ZERO,
+        }
+    }
 }
 
 /// Where the lines of an answer go.
@@ -71,11 +98,24 @@ pub(crate) async fn ask(
         return Ok(());
     }
     let purse = open_purse(config, seed).await.map_err(Failure::failed)?;
+    let path = channels_file(config);
+    let file = match config.channels.settings(path.clone()) {
+        Some(settings) if path.exists() => {
+            let file = ChannelFile::open(settings, purse.clone()).await;
+            Some(file.map_err(Failure::failed)?)
+        }
+        _ => None,
+    };
+    let source = Source {
+        purse: &purse,
+        client: None,
+        file: file.as_ref(),
+    };
     let (lines, mut inbox) = mpsc::channel(4);
     let answering = async {
         // So that the channel ends with the answer.
         let lines = lines;
-        answer(question, &purse, None, &lines).await;
+        answer(question, &source, &lines).await;
     };
     let showing = async {
         while let Some(line) = inbox.recv().await {
@@ -87,9 +127,9 @@ pub(crate) async fn ask(
 }
 
 /// Answers a question that came as a line.
-pub(crate) async fn answer_line(line: &str, purse: &Purse, client: Option<&Client>, lines: &Lines) {
+pub(crate) async fn answer_line(line: &str, source: &Source<'_>, lines: &Lines) {
     match serde_json::from_str(line) {
-        Ok(question) => answer(&question, purse, client, lines).await,
+        Ok(question) => answer(&question, source, lines).await,
         Err(_) => {
             let words = "the client that runs is of another version and does not know this";
             say(lines, json!({ "error": words })).await;
@@ -97,7 +137,7 @@ pub(crate) async fn answer_line(line: &str, purse: &Purse, client: Option<&Clien
     }
 }
 
-async fn answer(question: &Question, purse: &Purse, client: Option<&Client>, lines: &Lines) {
+async fn answer(question: &Question, source: &Source<'_>, lines: &Lines) {
     let answer = match question {
         Question::Fund {
             mint,
@@ -105,11 +145,12 @@ async fn answer(question: &Question, purse: &Purse, client: Option<&Client>, lin
             timeout,
         } => {
             let timeout = Duration::from_secs((*timeout).into());
-            fund(purse, mint, Msat::new(*amount), timeout, lines).await
+            fund(source.purse, mint, Msat::new(*amount), timeout, lines).await
         }
-        Question::Balance => Ok(balance(purse).await),
-        Question::Circuits => circuits(client),
-        Question::Recover => recover(purse).await,
+        Question::Balance => Ok(balance(source).await),
+        Question::Circuits => circuits(source.client),
+        Question::Channels => Ok(channels::list(&source.channels())),
+        Question::Recover => recover(source).await,
     };
     say(
         lines,
@@ -153,15 +194,18 @@ async fn fund(
     Ok(json!({ "funded_msat": funded.get(), "mint": url }))
 }
 
-async fn balance(purse: &Purse) -> Value {
-    let balances = purse.balances().await;
+async fn balance(source: &Source<'_>) -> Value {
+    let balances = source.purse.balances().await;
+    let channels = source.channels();
+    let in_channels: Msat = channels.iter().map(|channel| channel.locked).sum();
     let total: u64 = balances.values().map(|msat| msat.get()).sum();
     let mints = balances.iter().map(|(mint, msat)| {
         json!({ "mint": mint.url().to_string(), "unit": mint.unit().as_str(), "msat": msat.get() })
     });
     json!({
         "total_msat": total,
-        "locked_msat": purse.locked().await.get(),
+        "locked_msat": source.purse.locked().await.get(),
+        "in_channels_msat": in_channels.get(),
         "mints": mints.collect::<Vec<_>>(),
     })
 }
@@ -184,6 +228,10 @@ fn circuit(report: &CircuitReport) -> Value {
             "paid_msat": hop.paid.get(),
             "used_msat": hop.used.get(),
             "left_msat": hop.left.get(),
+            "channel_capacity_msat": hop.channels.capacity.get(),
+            "channel_in_use_msat": hop.channels.in_use.get(),
+            "channels_paid_msat": hop.channels.paid.get(),
+            "channel_updates": hop.channels.updates,
         })
     });
     json!({
@@ -192,10 +240,15 @@ fn circuit(report: &CircuitReport) -> Value {
     })
 }
 
-async fn recover(purse: &Purse) -> Result<Value, String> {
-    let unfinished = purse.recover().await.map_err(with_causes)?;
-    let back = purse.refund_expired(now()).await.map_err(with_causes)?;
-    Ok(json!({ "unfinished": unfinished, "refunded_msat": back.get() }))
+async fn recover(source: &Source<'_>) -> Result<Value, String> {
+    let unfinished = source.purse.recover().await.map_err(with_causes)?;
+    let back = source.purse.refund_expired(now()).await;
+    let back = back.map_err(with_causes)?;
+    Ok(json!({
+        "unfinished": unfinished,
+        "refunded_msat": back.get(),
+        "from_channels_msat": source.reclaim().await.get(),
+    }))
 }
 
 /// Shows one line of an answer; an error ends the program.
@@ -217,7 +270,9 @@ fn show(line: &str, as_json: bool) -> Result<(), Failure> {
     } else if has("funded_msat") {
         println!("funded with {} msat", number("funded_msat"));
     } else if has("mints") {
-        show_balance(&answer, number("total_msat"), number("locked_msat"));
+        show_balance(&answer);
+    } else if has("channels") {
+        channels::show(&answer);
     } else if has("circuits") {
         show_circuits(&answer, number("spent_msat"));
     } else if has("refunded_msat") {
@@ -225,12 +280,17 @@ fn show(line: &str, as_json: bool) -> Result<(), Failure> {
             "{} msat came back from expired vouchers",
             number("refunded_msat")
         );
+        println!(
+            "{} msat came back from payment channels",
+            number("from_channels_msat")
+        );
         println!("{} things wait for a mint to answer", number("unfinished"));
     }
     Ok(())
 }
 
-fn show_balance(answer: &Value, total: u64, locked: u64) {
+fn show_balance(answer: &Value) {
+    let number = |name: &str| answer[name].as_u64().unwrap_or_default();
     for mint in answer["mints"].as_array().into_iter().flatten() {
         let (url, msat) = (mint["mint"].as_str(), mint["msat"].as_u64());
         println!(
@@ -239,9 +299,14 @@ fn show_balance(answer: &Value, total: u64, locked: u64) {
             url.unwrap_or_default()
         );
     }
-    println!("{total:>12} msat  in total");
-    if locked > 0 {
-        println!("{locked:>12} msat  in vouchers on their way to relays");
+    println!("{:>12} msat  in total", number("total_msat"));
+    for (name, where_else) in [
+        ("locked_msat", "in vouchers on their way to relays"),
+        ("in_channels_msat", "in payment channels"),
+    ] {
+        if number(name) > 0 {
+            println!("{:>12} msat  {where_else}", number(name));
+        }
     }
 }
 
@@ -256,12 +321,14 @@ fn show_circuits(answer: &Value, spent: u64) {
         for hop in circuit["hops"].as_array().into_iter().flatten() {
             let relay = hop["relay"].as_str().unwrap_or_default();
             println!(
-                "  {}  up {} B  down {} B  paid {} msat  used {} msat",
+                "  {}  up {} B  down {} B  paid {} msat  used {} msat  by channel {} msat in {} updates",
                 relay.get(..8).unwrap_or(relay),
                 hop["up_bytes"],
                 hop["down_bytes"],
                 hop["paid_msat"],
-                hop["used_msat"]
+                hop["used_msat"],
+                hop["channels_paid_msat"],
+                hop["channel_updates"]
             );
         }
     }

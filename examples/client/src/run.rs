@@ -57,7 +57,14 @@ async fn answer_questions(config: &ClientConfig, client: &coinfuse::client::Clie
     };
     door.serve(|question, lines| {
         let client = client.clone();
-        async move { money::answer_line(&question, client.purse(), Some(&client), &lines).await }
+        async move {
+            let source = money::Source {
+                purse: client.purse(),
+                client: Some(&client),
+                file: None,
+            };
+            money::answer_line(&question, &source, &lines).await;
+        }
     })
     .await;
 }
