@@ -69,13 +69,20 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Checks the terms arithmetically before anything is derived from them.
-    pub(crate) fn new(
+    /// With the secret that `own` shares with the other party. The terms are checked arithmetically
+    /// before anything is derived from them.
+    pub(crate) fn agree(
         params: Params,
         keyset: &Keyset,
-        secret: ChannelSecret,
+        own: &SecretKey,
     ) -> Result<Self, ParamsError> {
         let (ladder, value) = check(&params, keyset)?;
+        let other = match own.public_key() {
+            key if key == params.sender => &params.receiver,
+            key if key == params.receiver => &params.sender,
+            _ => return Err(ParamsError::Key),
+        };
+        let secret = ChannelSecret::agree(own, other);
         let id = params.id(secret.expose());
         let deriver = Deriver::new(secret, &id);
         let keys = deriver
@@ -90,21 +97,6 @@ impl Channel {
             value,
             deriver,
         })
-    }
-
-    /// With the secret that `own` shares with the other party.
-    pub(crate) fn agree(
-        params: Params,
-        keyset: &Keyset,
-        own: &SecretKey,
-    ) -> Result<Self, ParamsError> {
-        let public = own.public_key();
-        let other = match public {
-            key if key == params.sender => params.receiver,
-            key if key == params.receiver => params.sender,
-            _ => return Err(ParamsError::Key),
-        };
-        Self::new(params, keyset, ChannelSecret::agree(own, &other))
     }
 
     /// The outputs that become the funding proofs, smallest first.

@@ -155,3 +155,39 @@ fn after_expiry_the_sender_takes_everything_back() {
     // The mint's clock is before the expiry: the sender alone is not enough.
     assert_eq!(bank.swap(&swap), Err(BankError::Witness));
 }
+
+#[test]
+fn a_remainder_of_many_equal_coins_is_found() {
+    let mut bank = Bank::new(12, 0);
+    let terms_of = Params {
+        max_amount: 64.into(),
+        ..params(&bank, 1000)
+    };
+    let sender = funded_as(&mut bank, terms_of, 1);
+    let receiver = saved(terms(&bank).open(NOW, &sender.open()).unwrap());
+    let sender = saved(sender.pay(NOW, 300.into()).unwrap());
+    let receiver = saved(receiver.receive(NOW, &sender.update()).unwrap());
+    let swap = saved(receiver.settle()).swap().unwrap();
+    bank.swap(&swap).unwrap();
+    let closing = saved(sender.close());
+    let mut search = closing.search(&[]);
+    while let Some(question) = search.question().unwrap() {
+        search.answer(&bank.restore(&question)).unwrap();
+    }
+    assert_eq!(spend(&mut bank, &search.found()), 700);
+}
+
+#[test]
+fn both_agree_to_settle_at_less_than_was_paid() {
+    let mut bank = Bank::new(12, 0);
+    let sender = funded(&mut bank, 1000);
+    let receiver = saved(terms(&bank).open(NOW, &sender.open()).unwrap());
+    let sender = saved(sender.pay(NOW, 100.into()).unwrap());
+    let less = sender.update();
+    let sender = saved(sender.pay(NOW, 200.into()).unwrap());
+    let receiver = saved(receiver.receive(NOW, &sender.update()).unwrap());
+    let settling = saved(receiver.settle_at(&less).unwrap());
+    let signatures = bank.swap(&settling.swap().unwrap()).unwrap();
+    let settled = saved(settling.settled(&signatures).unwrap());
+    assert_eq!(spend(&mut bank, settled.coins()), 100);
+}

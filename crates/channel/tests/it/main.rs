@@ -10,4 +10,5 @@ mod nothing_is_lost;
 mod numbers_that_exhaust;
 mod operations;
 mod random_operations;
+mod refusal_codes;
 mod world;
