@@ -9,6 +9,7 @@ mod circuit;
 mod directory;
 mod laws;
 mod machines;
+mod onion;
 mod target;
 mod voucher;
 mod wire;
@@ -19,6 +20,7 @@ pub use channel::{
 pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
+pub use onion::{onion_build, onion_peel, onion_record, onion_reply, onion_reply_path};
 pub use target::target;
 pub use voucher::voucher;
 pub use wire::wire;
@@ -27,7 +29,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -40,6 +42,10 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("descriptor", descriptor),
     ("directory_file", directory_file),
     ("exit_policy", exit_policy),
+    ("onion_build", onion_build),
+    ("onion_peel", onion_peel),
+    ("onion_record", onion_record),
+    ("onion_reply", onion_reply),
     ("target", target),
     ("voucher", voucher),
     ("wire", wire),
