@@ -6,7 +6,7 @@ use crate::relay::channels::Act;
 use crate::store::{AccountKey, ChannelStage, Ledger, LedgerConfig};
 use crate::treasury::{Treasury, TreasuryConfig};
 use cashu::{Amount, SecretKey};
-use coinfuse_channel::{Keyset, Params, Planned, Sender, Unsaved};
+use coinfuse_channel::{Keyset, Params, Planned, Refusal, Sender, Unsaved};
 use coinfuse_testkit::{Fault, FaultProxy, TestMint};
 use coinfuse_voucher::{Keyring, Policy, Purse, PurseConfig, Unit, Verifier, VoucherKey};
 use coinfuse_wire::Encode;
@@ -82,6 +82,15 @@ impl Town {
 
     fn coins(&self, name: &str) -> PurseConfig {
         purse_config(self.folder.path().join(name).join("coins"), &self.id, 8)
+    }
+
+    /// The relay's, on a thread of its own.
+    async fn treasury(&self, channels: Channels) -> Treasury {
+        let key = VoucherKey::from_secret_bytes([9; 32]).unwrap();
+        let verifier = Verifier::new(key, Keyring::new(), Policy::default());
+        let verifier = Arc::new(RwLock::new(verifier));
+        let config = TreasuryConfig::new(self.coins("relay"));
+        Treasury::start(config, verifier, channels).await.unwrap()
     }
 
     /// A funded channel to the relay.
@@ -423,6 +432,28 @@ async fn outputs_that_were_signed_elsewhere_hold_a_settlement_up() {
     assert_eq!(relay.stages(), [ChannelStage::Closing]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_keyset_is_learnt_when_a_client_comes_with_it() {
+    let town = Town::found().await;
+    let channels = town.channels("relay");
+    let treasury = town.treasury(channels.clone()).await;
+    town.mint.running().rotate_keyset().await.unwrap();
+    let open = town.fund(1).await.open().to_bytes();
+    // Some time after the mint was last asked.
+    let later = town.now.saturating_add(Duration::from_secs(60));
+    let come = || channels.present(later, ACCOUNT, Act::Open, &open).commit();
+    assert_eq!(come().await, Err(Refusal::Unavailable));
+    let taken = async {
+        while come().await == Err(Refusal::Unavailable) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        come().await
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(20), taken).await;
+    assert_eq!(taken.unwrap(), Ok(Msat::ZERO));
+    treasury.shutdown().await;
+}
+
 /// By the treasury's own thread, as an operator asks it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_earned_is_seen_and_paid_out() {
@@ -431,14 +462,7 @@ async fn what_was_earned_is_seen_and_paid_out() {
     relay.take(&town, 1, 300, Act::Update).await;
     relay.take(&town, 2, 400, Act::Close).await;
     drop(relay);
-    let key = VoucherKey::from_secret_bytes([9; 32]).unwrap();
-    let verifier = Verifier::new(key, Keyring::new(), Policy::default());
-    let verifier = Arc::new(RwLock::new(verifier));
-    let (config, channels) = (
-        TreasuryConfig::new(town.coins("relay")),
-        town.channels("relay"),
-    );
-    let treasury = Treasury::start(config, verifier, channels).await.unwrap();
+    let treasury = town.treasury(town.channels("relay")).await;
 
     let list = treasury.channels(10).await.unwrap();
     let seen: Vec<_> = list
