@@ -67,9 +67,9 @@ impl Channels {
         rate: Rate,
         shift: u32,
     ) -> Result<(MintId, u64), ChannelError> {
-        let wanted = rate.charge(self.config.capacity).get();
-        let wanted = wanted.checked_next_power_of_two().unwrap_or(1 << 63) >> shift.min(63);
         let least = self.top_up(rate).get().saturating_mul(LEAST_TOP_UPS);
+        let wanted = rate.charge(self.config.capacity).get().max(least);
+        let wanted = wanted.checked_next_power_of_two().unwrap_or(1 << 63) >> shift.min(63);
         let balances = self.purse.balances().await;
         let within_cap = self.budget.left().get();
         let known = account.mints.iter().map(|(mint, _)| mint);

@@ -220,21 +220,31 @@ impl Channels {
     /// The words for the relay, and the opening message of a channel that it has not confirmed.
     async fn shown(&self, account: &HopAccount) -> Vec<ChannelPayment> {
         let entry = self.account(&account.token);
+        {
+            let mut slot = entry.slot.lock().await;
+            if self.unconfirmed(&mut slot).is_none() {
+                return core::mem::take(&mut slot.words);
+            }
+        }
         let turn = timeout(PATIENCE, Arc::clone(&entry.turn).acquire_owned()).await;
         let mut slot = entry.slot.lock().await;
         let mut payments = core::mem::take(&mut slot.words);
-        let (now, unix) = (self.clock.now(), self.clock.unix());
-        let reserve = self.config.reserve();
-        let due = |live: &&mut Live| {
-            !live.confirmed
-                && live.has_life(unix, reserve)
-                && live.not_before.is_none_or(|time| time <= now)
-        };
-        if let (Ok(Ok(turn)), Some(live)) = (turn, slot.open.iter_mut().find(due)) {
+        if let (Ok(Ok(turn)), Some(live)) = (turn, self.unconfirmed(&mut slot)) {
             live.shown = true;
             payments.push(ChannelPayment::open(live, turn));
         }
         payments
+    }
+
+    /// A channel that is to be shown to the relay now.
+    fn unconfirmed<'a>(&self, slot: &'a mut Slot) -> Option<&'a mut Live> {
+        let (now, unix) = (self.clock.now(), self.clock.unix());
+        let reserve = self.config.reserve();
+        slot.open.iter_mut().find(|live| {
+            !live.confirmed
+                && live.has_life(unix, reserve)
+                && live.not_before.is_none_or(|time| time <= now)
+        })
     }
 
     /// A relay's answer to a payment.
