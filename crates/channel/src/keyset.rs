@@ -4,6 +4,7 @@ use cashu::{Amount, CurrencyUnit, Id, PublicKey};
 use coinfuse_wire::UnixTime;
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The most outputs that any amount of a channel may need. Mints refuse larger swaps (1000 is the
@@ -34,14 +35,14 @@ pub enum KeysetError {
     Unit(Id),
 }
 
-/// A keyset whose id was checked against its keys.
+/// A keyset whose id was checked against its keys. Clones share the keys.
 #[derive(Clone)]
 pub struct Keyset {
     id: Id,
     unit: CurrencyUnit,
     input_fee_ppk: u64,
     final_expiry: Option<UnixTime>,
-    keys: BTreeMap<u64, PublicKey>,
+    keys: Arc<BTreeMap<u64, PublicKey>>,
 }
 
 impl Keyset {
@@ -74,7 +75,7 @@ impl Keyset {
                 .final_expiry
                 .filter(|secs| *secs > 0)
                 .map(UnixTime::from_secs),
-            keys,
+            keys: Arc::new(keys),
         })
     }
 
@@ -98,8 +99,15 @@ impl Keyset {
         self.final_expiry
     }
 
-    pub(crate) const fn keys(&self) -> &BTreeMap<u64, PublicKey> {
+    pub(crate) fn keys(&self) -> &BTreeMap<u64, PublicKey> {
         &self.keys
+    }
+
+    /// Whether both are one keyset in all that a channel goes by: the id of version 0 does not cover
+    /// unit and fee, and a mint may change the fee.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let terms = |keyset: &Self| (keyset.id, keyset.unit.clone(), keyset.input_fee_ppk);
+        terms(self) == terms(other)
     }
 
     /// The mint's key for coins of this amount.

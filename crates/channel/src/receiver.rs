@@ -123,6 +123,15 @@ impl Terms {
             .ok_or(Refusal::UnknownKeyset)
     }
 
+    /// The same keyset, from the list if it is there: thousands of channels have the same keys.
+    fn shared(&self, keyset: Keyset) -> Keyset {
+        let mut listed = self.keysets.iter().map(|(_, listed)| listed);
+        match listed.find(|listed| listed.is_same(&keyset)) {
+            Some(listed) => listed.clone(),
+            None => keyset,
+        }
+    }
+
     fn check_amounts(&self, params: &Params, keyset: &Keyset) -> Result<(), Refusal> {
         let got = params.capacity.to_u64();
         if params.capacity < self.min_capacity {
@@ -294,9 +303,9 @@ impl Receiver {
         let rows = Rows(rows);
         let opening: Opening = rows.need(part::OPENING)?;
         let inconsistent = |_| LoadError::Inconsistent;
-        let params = opening.terms.params;
-        let channel =
-            Channel::agree(params, &opening.terms.keyset, &terms.key).map_err(inconsistent)?;
+        let rows::Terms { params, keyset } = opening.terms;
+        let keyset = terms.shared(keyset);
+        let channel = Channel::agree(params, &keyset, &terms.key).map_err(inconsistent)?;
         let (id, expiry) = (channel.id, channel.params.expiry);
         let end: Option<End> = rows.read(part::END)?;
         if matches!(end, Some(End::Closed)) {

@@ -191,3 +191,32 @@ fn both_agree_to_settle_at_less_than_was_paid() {
     let settled = saved(settling.settled(&signatures).unwrap());
     assert_eq!(spend(&mut bank, settled.coins()), 100);
 }
+
+#[test]
+fn a_channel_survives_a_change_of_the_fee_under_the_same_id() {
+    // Ids of version 0 are a hash of the keys alone.
+    let mut bank = Bank::new(12, 100);
+    let mut published = bank.published.clone();
+    published.id = cashu::Id::v1_from_keys(&published.keys);
+    let keyset = Keyset::new(&published).unwrap();
+    let params = Params {
+        keyset_id: published.id,
+        ..params(&bank, 1000)
+    };
+    let planned = saved(Planned::new(params, &keyset, &key(1)).unwrap());
+    let signatures = bank.forge(&planned.outputs());
+    let sender = saved(planned.funded(&signatures).unwrap());
+    let mut terms = Terms::new(key(2));
+    terms.keysets.push((MINT.into(), keyset));
+    let opened = terms.open(NOW, &sender.open()).unwrap();
+    let rows = [(opened.row().part, opened.row().bytes.to_vec())];
+
+    published.input_fee_ppk = 200;
+    terms.keysets[0].1 = Keyset::new(&published).unwrap();
+    let state = Receiver::load(&terms, &rows).unwrap();
+    assert!(matches!(state, ReceiverState::Open(_)));
+    // A new channel is held to the new fee.
+    let refusal = terms.open(NOW, &sender.open()).unwrap_err();
+    let (got, keyset) = (100, 200);
+    assert_eq!(refusal, Refusal::Terms(ParamsError::Fee { got, keyset }));
+}
