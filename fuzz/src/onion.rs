@@ -158,7 +158,7 @@ impl Plan {
             hops: usize::from(reader.u8("hops").ok()?) % HopIndex::MAX_HOPS + 1,
             payment: usize::from(reader.u8("payment").ok()?) % (PaymentBytes::MAX + 1),
             delay: reader.u32("delay").ok()?,
-            instruction: usize::from(reader.u16("instruction").ok()?) % 1025,
+            instruction: usize::from(reader.u16("instruction").ok()?) % 2049,
             answer: reader.u8("answer").ok()? % 2 == 1,
         })
     }

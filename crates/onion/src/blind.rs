@@ -54,15 +54,16 @@ impl Unblinded {
 /// Blinds a route: each hop's key, and what to tell it. `session` must be fresh for every route.
 pub fn blind(session: &OnionSecret, hops: &[(OnionKey, &[u8])]) -> Result<BlindedRoute, NotAKey> {
     let mut path = Ephemerals::new(session);
+    let first_path_key = path.key();
     let blind = |(key, data): &(OnionKey, &[u8])| {
-        let (_, shared) = path.step(key);
+        let shared = path.step(key);
         Ok(BlindedHop {
             key: key.times(&scalar(*shared.key(b"blinded_node_id"))?)?,
             data: seal::seal(&shared.key(b"rho"), data),
         })
     };
     Ok(BlindedRoute {
-        first_path_key: session.public_key(),
+        first_path_key,
         hops: hops.iter().map(blind).collect::<Result<_, _>>()?,
     })
 }

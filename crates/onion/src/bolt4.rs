@@ -60,10 +60,11 @@ pub fn build<const N: usize>(
     associated: &[u8],
 ) -> Result<Packet<N>, TooLong> {
     let mut path = Ephemerals::new(session);
+    let first = path.key();
     let layers: Vec<_> = hops
         .iter()
         .map(|(key, payload)| Layer {
-            keys: LayerKeys::of(&path.step(key).1),
+            keys: LayerKeys::of(&path.step(key)),
             payload: payload.to_vec(),
         })
         .collect();
@@ -73,7 +74,7 @@ pub fn build<const N: usize>(
         Fill::Pad => Some(&*pad),
         Fill::Key(key) => Some(key),
     };
-    layer::wrap(session.public_key(), &layers, fill, associated)
+    layer::wrap(first, &layers, fill, associated)
 }
 
 /// Takes a hop's layer off.

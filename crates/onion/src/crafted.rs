@@ -32,7 +32,7 @@ fn packet(hops: Vec<(Role, &[u8])>) -> SmallPacket {
     let session = OnionSecret::from_seed(&[3; 32]);
     let mut path = Ephemerals::new(&session);
     let mut layer = |(role, message): (Role, &[u8])| {
-        let (_, shared) = path.step(&secret().public_key());
+        let shared = path.step(&secret().public_key());
         let terms = Terms::default();
         let mut payload = Payload::record(&HopRecord { role, terms }, &shared);
         payload.message = message.to_vec();

@@ -153,32 +153,34 @@ impl Shared {
 /// The same sequence makes the ephemeral keys of packets and the path keys of blinded routes.
 pub(crate) struct Ephemerals {
     secret: OnionSecret,
+    key: Option<OnionKey>,
 }
 
 impl Ephemerals {
     pub(crate) fn new(session: &OnionSecret) -> Self {
         Self {
             secret: OnionSecret(session.0),
+            key: None,
         }
     }
 
     /// The key that the next hop will see.
-    pub(crate) fn ephemeral(&self) -> OnionKey {
-        self.secret.public_key()
+    pub(crate) fn key(&mut self) -> OnionKey {
+        *self.key.get_or_insert_with(|| self.secret.public_key())
     }
 
-    /// What is shared with `hop`, and the key by which it comes to it. Goes on to the hop behind.
-    pub(crate) fn step(&mut self, hop: &OnionKey) -> (OnionKey, Shared) {
-        let ephemeral = self.ephemeral();
+    /// What is shared with `hop`. Goes on to the hop behind it.
+    pub(crate) fn step(&mut self, hop: &OnionKey) -> Shared {
         let shared = self.secret.agree(hop);
         let next = shared
-            .factor(&ephemeral)
+            .factor(&self.key())
             .and_then(|factor| self.secret.times(&factor));
         // A digest that is no scalar has never been seen; a path over it would not be delivered.
         if let Ok(next) = next {
             self.secret = next;
+            self.key = None;
         }
-        (ephemeral, shared)
+        shared
     }
 }
 

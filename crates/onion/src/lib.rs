@@ -96,9 +96,7 @@ pub use open::{Delivery, OpenError, Opened, Tag, Task};
 pub use packet::{LARGE, LargePacket, OVERHEAD, Packet, PacketError, SMALL, SmallPacket};
 pub use payload::PayloadError;
 pub use question::{Destination, Question, Via};
-pub use record::{
-    HOP_RECORD_LEN, HopRecord, MAX_INSTRUCTION, NextHop, PaymentBytes, PaymentLenError, Role, Terms,
-};
+pub use record::{HOP_RECORD_LEN, HopRecord, NextHop, PaymentBytes, PaymentLenError, Role, Terms};
 pub use reply::{HopCountError, ReplyPath, ReplyTicket};
 pub use ring::{KeyRing, RingConfig};
 

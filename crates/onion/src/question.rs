@@ -30,8 +30,7 @@ pub struct Destination {
     pub key: OnionKey,
     /// The service that is asked.
     pub service: ServiceCode,
-    /// What the service is to do, at most [`MAX_INSTRUCTION`](crate::MAX_INSTRUCTION) bytes:
-    /// a longer one is refused where it arrives.
+    /// What the service is to do with the message.
     pub instruction: Vec<u8>,
     /// What the relay gets.
     pub terms: Terms,
@@ -79,6 +78,7 @@ impl Question<'_> {
     pub fn build<const N: usize>(self, seed: &[u8; 32]) -> Result<Packet<N>, TooLong> {
         let session = OnionSecret::from_seed(&derive(b"Coinfuse_onion_question", seed));
         let mut path = Ephemerals::new(&session);
+        let first = path.key();
         let mut layers: Vec<_> = self
             .via
             .iter()
@@ -93,7 +93,7 @@ impl Question<'_> {
                 payload.reply = self.reply;
             },
         ));
-        layer::wrap(session.public_key(), &layers, Some(&fill(seed)), ASSOCIATED)
+        layer::wrap(first, &layers, Some(&fill(seed)), ASSOCIATED)
     }
 }
 
@@ -114,7 +114,7 @@ fn layer(
     record: &HopRecord,
     complete: impl FnOnce(&mut Payload),
 ) -> Layer {
-    let (_, shared) = path.step(key);
+    let shared = path.step(key);
     let mut payload = Payload::record(record, &shared);
     complete(&mut payload);
     Layer {

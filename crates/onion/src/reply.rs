@@ -67,9 +67,10 @@ impl ReplyPath {
         }
         let session = OnionSecret::from_seed(&derive(b"Coinfuse_onion_way_back", seed));
         let mut path = Ephemerals::new(&session);
+        let ephemeral = path.key();
         let mut layers: Vec<_> = via
             .iter()
-            .map(|via| ReplyLayer::new(&via.record(), &path.step(&via.key).1))
+            .map(|via| ReplyLayer::new(&via.record(), &path.step(&via.key)))
             .collect();
         // The end needs no key of its own: who laid the path knows the secret already.
         let end = derive(b"Coinfuse_onion_end", seed);
@@ -79,12 +80,12 @@ impl ReplyPath {
         };
         layers.push(ReplyLayer::new(&answer, &Shared::new(end.clone())));
         let ticket = ReplyTicket {
-            ephemeral: path.ephemeral(),
+            ephemeral: path.key(),
             shared: end,
         };
         let path = Self {
             first,
-            ephemeral: session.public_key(),
+            ephemeral,
             layers,
         };
         Ok((path, ticket))

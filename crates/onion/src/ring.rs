@@ -126,7 +126,8 @@ impl KeyRing {
         now >= self.overlap_ends() && self.previous.take().is_some()
     }
 
-    /// Changes the key now: when its filter is full, or when it may have become known.
+    /// Changes the key now: when its filter is full, or when it may have become known. The key
+    /// before is good for an overlap, whatever [`KeyRing::good_until`] said.
     pub fn change(&mut self, now: UnixTime, seed: &[u8; 32]) {
         let fresh = Epoch::fresh(seed, now, self.config.tags);
         self.previous = Some(core::mem::replace(&mut self.current, fresh));

@@ -2,6 +2,7 @@
 
 mod a_bit_flipped_anywhere_is_refused;
 mod a_classifier_learns_nothing;
+mod delivery;
 mod key_epochs;
 mod net;
 mod records;

@@ -30,7 +30,8 @@ pub(crate) fn seed(n: usize) -> [u8; 32] {
     seed
 }
 
-fn via(n: usize, next: NextHop) -> Via {
+/// Relay `n`, which passes on to `next` for a voucher.
+pub(crate) fn via(n: usize, next: NextHop) -> Via {
     Via {
         key: secret(n).public_key(),
         next,

@@ -1,11 +1,11 @@
 //! Answers: prepaid, one-time, and for nobody but who asked.
 
-use crate::net::{MAILBOX, forwarded, question, relay_id, secret, seed, voucher, way_back};
+use crate::net::{MAILBOX, forwarded, question, relay_id, secret, seed, via, voucher, way_back};
 use coinfuse_onion::{
-    BookFull, Delivery, HOP_RECORD_LEN, NextHop, OpenError, PayloadError, PeelError, ReplyBook,
-    ReplyError, ReplyPath, SmallPacket, Task,
+    BookFull, Delivery, HOP_RECORD_LEN, HopCountError, NextHop, OpenError, PayloadError, PeelError,
+    ReplyBook, ReplyError, ReplyPath, SmallPacket, Task,
 };
-use coinfuse_wire::{Decode, Encode, Instant};
+use coinfuse_wire::{Decode, DecodeError, Encode, Instant};
 use core::time::Duration;
 
 const ALTERED: OpenError = OpenError::Peel(PeelError::Mac);
@@ -159,6 +159,41 @@ fn a_path_is_the_same_after_it_has_travelled() {
     assert_eq!(ReplyPath::from_bytes(&bytes), Ok(path));
     // What a question with a way back over three relays has for its message.
     assert_eq!(way_back(3, 100).0.to_bytes().len(), 1_065);
+}
+
+#[test]
+fn a_path_has_one_to_eight_relays() {
+    for got in [0, 9] {
+        let via = vec![via(0, NextHop::Mailbox(MAILBOX)); got];
+        let error = ReplyPath::new(&seed(1), relay_id(0), &via).unwrap_err();
+        assert_eq!(error, HopCountError { got });
+    }
+    way_back(8, 1);
+}
+
+#[test]
+fn a_path_that_does_not_decode() {
+    let bytes = way_back(1, 1).0.to_bytes();
+    let with = |place: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[place] = byte;
+        ReplyPath::from_bytes(&bytes).unwrap_err()
+    };
+    let (key, layers, sealed) = (32, 65, 130);
+    assert_eq!(with(key, 5), DecodeError::Invalid { what: "onion key" });
+    // Without a relay it would be no path.
+    let what = "layers of a reply path";
+    assert_eq!(with(layers, 1), DecodeError::Missing { what });
+    assert_eq!(
+        with(layers, 10),
+        DecodeError::TooLarge {
+            what,
+            got: 10,
+            max: 9
+        }
+    );
+    assert!(matches!(with(layers, 3), DecodeError::Truncated { .. }));
+    assert!(matches!(with(sealed, 252), DecodeError::Truncated { .. }));
 }
 
 #[test]
