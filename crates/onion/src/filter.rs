@@ -27,8 +27,9 @@ pub enum NotFirst {
     /// The same packet came before.
     #[error("the packet came before")]
     Replayed,
-    /// The filter is full. It cannot tell, so the packet is refused. The relay changes its onion
-    /// key ahead of time, and next time asks for a larger filter.
+    /// The filter is full and cannot tell. A packet whose voucher is in a durable spent set is the
+    /// first all the same; one that was free is refused. The relay changes its onion key ahead of
+    /// time, or makes the filter larger.
     #[error("the replay filter is full")]
     Full,
 }

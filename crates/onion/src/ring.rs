@@ -23,8 +23,8 @@ pub struct RingConfig {
     /// How long the key before is still good, at least as long as descriptors are. Default: 6 h.
     /// In this time a packet that is for no key costs the relay two point multiplications, not one.
     pub overlap: Duration,
-    /// How many packets are told apart per key. Default: 700,000, which takes 16 MiB for the two
-    /// keys of an overlap; see [`TagFilter`].
+    /// How many packets are told apart per key. Default: 2,796,202, all that 32 MiB hold, which is
+    /// 32 a second over an epoch. Two keys at a time, so twice that memory; see [`TagFilter`].
     pub tags: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for RingConfig {
         Self {
             epoch: Duration::from_secs(24 * 3600),
             overlap: Duration::from_secs(6 * 3600),
-            tags: 700_000,
+            tags: 2_796_202,
         }
     }
 }

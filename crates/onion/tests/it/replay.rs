@@ -71,7 +71,7 @@ fn a_filter_takes_all_its_memory_at_the_start() {
     assert_eq!(filter.memory(), 256);
     assert_eq!(
         TagFilter::new(&seed(1), RingConfig::default().tags).memory(),
-        16 << 20
+        32 << 20
     );
 }
 
