@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 /// What it was doing.
 enum Step {
     /// Its funding may have been signed.
-    Planned(Planned),
+    Planned(Box<Planned>),
     /// What is left of it comes back.
     Closing(Arc<Closing>),
 }
@@ -44,7 +44,7 @@ enum Answer {
 
 impl Waiting {
     pub(super) fn planned(planned: Planned, owner: Owner) -> Self {
-        Self::new(Step::Planned(planned), owner)
+        Self::new(Step::Planned(Box::new(planned)), owner)
     }
 
     pub(super) fn closing(closing: Closing, owner: Owner) -> Self {
@@ -155,14 +155,14 @@ impl Channels {
     }
 
     /// Was it funded? Then it can be used; if not, it never will be.
-    async fn ask_for_funding(&self, planned: Planned, owner: &Owner) -> Answer {
+    async fn ask_for_funding(&self, planned: Box<Planned>, owner: &Owner) -> Answer {
         let tag = *planned.id().as_bytes();
         let mut signed = self.purse.signed(&tag).await;
         if signed.is_none() {
             let unfinished = self.purse.recover().await;
             signed = self.purse.signed(&tag).await;
             if signed.is_none() && unfinished.is_ok_and(|unfinished| unfinished == 0) {
-                if let Err(error) = self.abandon(planned).await {
+                if let Err(error) = self.abandon(*planned).await {
                     tracing::debug!(%error, "a channel that never was is not forgotten yet");
                 }
                 return Answer::Gone(Msat::ZERO);
@@ -171,7 +171,7 @@ impl Channels {
         let Some(signatures) = signed else {
             return Answer::NotYet(Step::Planned(planned));
         };
-        match self.funded(planned, owner, &signatures).await {
+        match self.funded(*planned, owner, &signatures).await {
             Ok(sender) => {
                 let account = self.account(&owner.account);
                 let live = Live::new(sender, owner.clone(), false);

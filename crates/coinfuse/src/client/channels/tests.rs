@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use cashu::{PublicKey, SecretKey};
 use coinfuse_channel::{Keyset, Open, Receiver, Terms, Unsaved, Update};
 use coinfuse_circuit::{AccountToken, Offer, PayResult, PaymentNumber, RefusedItem, TopUpPolicy};
-use coinfuse_testkit::{TestMint, Unit as MintUnit};
+use coinfuse_testkit::{Fault, FaultProxy, TestMint, Unit as MintUnit};
 use coinfuse_voucher::{MintId, Purse, PurseConfig, Unit, VoucherPublicKey};
 use coinfuse_wire::{ByteCount, Decode, Msat, Rate, RelayId};
 use core::convert::Infallible;
@@ -38,8 +38,11 @@ struct Town {
 
 impl Town {
     async fn found() -> Self {
-        let mint = TestMint::start(MintUnit::Msat).await;
-        let id = MintId::new(mint.url(), Unit::Msat).unwrap();
+        Self::at(TestMint::start(MintUnit::Msat).await, Unit::Msat).await
+    }
+
+    async fn at(mint: TestMint, unit: Unit) -> Self {
+        let id = MintId::new(mint.url(), unit).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut config = PurseConfig::new(folder.path().join("purse"), vec![id.clone()], [8; 32]);
         config.rate_limit = false;
@@ -97,6 +100,7 @@ impl Town {
         terms.keysets.push((self.id.url().to_string(), keyset));
         Relay {
             terms,
+            unit: self.id.unit(),
             clock: Clock::start(),
             open: Vec::new(),
         }
@@ -122,6 +126,7 @@ fn saved<S: core::fmt::Debug>(step: Unsaved<S>) -> S {
 /// A relay that takes what is right, and remembers it.
 struct Relay {
     terms: Terms,
+    unit: Unit,
     clock: Clock,
     open: Vec<Receiver>,
 }
@@ -145,7 +150,7 @@ impl Relay {
             }
             _ => self.take(&Update::from_bytes(&payment).unwrap()),
         };
-        result(credited, None)
+        result(self.unit.value(credited).unwrap().get(), None)
     }
 
     fn place(&self, update: &Update) -> Option<usize> {
@@ -308,6 +313,51 @@ async fn a_client_that_stops_at_any_point_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_mint_whose_answer_is_lost_funds_a_channel_once() {
+    let proxy = FaultProxy::start().unwrap();
+    let other = TestMint::start(MintUnit::Msat).await;
+    let mint = TestMint::start_with(other.network(), MintUnit::Msat, Some(proxy.url())).await;
+    proxy.aim(mint.addr());
+    let town = Town::at(mint, Unit::Msat).await;
+    let (channels, _) = town.channels(Msat::MAX).await;
+    let (account, mut relay) = (town.account(), town.relay().await);
+    for _ in 0..3 {
+        proxy.next("/v1/swap", Fault::DropAnswer);
+        proxy.next("/v1/restore", Fault::DropAnswer);
+    }
+    let at_once = channels.attend(&account, RATE).await;
+    assert!(at_once.is_empty(), "there is nothing to show yet");
+    assert_eq!(channels.report()[0].stage, ChannelStage::Funding);
+    while channels.report()[0].stage == ChannelStage::Funding {
+        channels.reclaim(true).await;
+    }
+    opened(&channels, &account, &mut relay).await;
+    paid(&channels, &account, &mut relay, 1_000).await;
+    assert_eq!(town.balance().await, FUNDS.saturating_sub(CAPACITY));
+}
+
+#[tokio::test]
+async fn a_mint_that_counts_satoshis_is_paid_whole_ones() {
+    let town = Town::at(TestMint::start(MintUnit::Sat).await, Unit::Sat).await;
+    let (channels, budget) = town.channels(Msat::MAX).await;
+    let (account, mut relay) = (town.account(), town.relay().await);
+    opened(&channels, &account, &mut relay).await;
+    assert_eq!(channels.report()[0].capacity, Msat::from_sat(64));
+    let payment = channels.pay(&account, Msat::new(1_001)).await.unwrap();
+    let payment = payment.unwrap();
+    let answer = relay.answer(&payment);
+    assert_eq!(answer.credited, Msat::from_sat(2));
+    assert_eq!(
+        channels.answered(&account, payment, &answer).await,
+        Next::Rest
+    );
+    assert_eq!(budget.spent(), Msat::from_sat(2));
+    only(channels.leave(&account, true).await);
+    relay.settle(&town).await;
+    assert_eq!(channels.reclaim(true).await, Msat::from_sat(62));
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_down_is_not_sent() {
     let town = Town::found().await;
     let (channels, _) = town.channels(Msat::MAX).await;
@@ -357,18 +407,11 @@ async fn a_relay_that_refuses_a_channel_is_paid_with_vouchers() {
     assert_eq!(close.offer.method, Offer::CHANNEL_CLOSE);
     assert_eq!(channels.report()[0].stage, ChannelStage::Closing);
     assert!(channels.attend(&account, RATE).await.is_empty());
-    assert!(
-        channels
-            .pay(&account, RATE_FOR_ONE)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let none = channels.pay(&account, Msat::new(1_000)).await.unwrap();
+    assert!(none.is_none());
     assert_eq!(budget.spent(), Msat::new(15_000));
     assert_eq!(town.balance().await, FUNDS.saturating_sub(CAPACITY));
 }
-
-const RATE_FOR_ONE: Msat = Msat::new(1_000);
 
 #[tokio::test]
 async fn a_relay_that_takes_money_for_nothing_is_given_no_more() {
