@@ -304,9 +304,7 @@ async fn a_payment_that_is_given_up_leaves_nothing_wrong_behind() {
     let (thirty, forty) = (client.pay(20), client.pay(10));
     {
         let commit = shop.present(ALICE, Act::Update, &forty).commit();
-        let mut commit = core::pin::pin!(commit);
-        let mut nobody = Context::from_waker(Waker::noop());
-        assert!(commit.as_mut().poll(&mut nobody).is_pending());
+        assert!(waits(core::pin::pin!(commit)));
     }
     assert_eq!(
         shop.pay(Act::Update, &thirty).await,
@@ -317,6 +315,51 @@ async fn a_payment_that_is_given_up_leaves_nothing_wrong_behind() {
     );
     assert_eq!(shop.pay(Act::Update, &forty).await, Ok(0));
     assert_eq!(shop.credit(ALICE), 40);
+}
+
+/// Polls once; true if it waits.
+fn waits<F: Future>(future: core::pin::Pin<&mut F>) -> bool {
+    let mut nobody = Context::from_waker(Waker::noop());
+    future.poll(&mut nobody).is_pending()
+}
+
+#[tokio::test]
+async fn an_opening_that_is_given_up_on_its_way_to_the_disk_counts() {
+    let shop = Shop::open();
+    let mut client = shop.bank.fund(1, 1000);
+    let nothing = client.open();
+    client.pay(10);
+    let (book, open) = (&shop.channels.0, client.sender().open());
+    {
+        let mut entry = book.enter(open.update.channel).await.unwrap();
+        let step = book.open(NOW, ALICE, open).await.unwrap();
+        assert!(waits(core::pin::pin!(book.save(&mut entry, step))));
+    }
+    assert_eq!(
+        shop.pay(Act::Open, &nothing).await,
+        Err(Refusal::LowerBalance {
+            balance: 0,
+            paid: 10
+        })
+    );
+    assert_eq!(shop.pay(Act::Open, &client.open()).await, Ok(0));
+    assert_eq!(shop.credit(ALICE), 10);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_channel_gets_the_same_one_as_who_comes_later() {
+    let shop = Shop::open();
+    let (slots, id) = (&shop.channels.0.slots, ChannelId::new([7; 32]));
+    let first = slots.enter(id).await.unwrap();
+    let mut second = core::pin::pin!(slots.enter(id));
+    assert!(waits(second.as_mut()));
+    drop(first);
+    let second = second.await.unwrap();
+    let mut third = core::pin::pin!(slots.enter(id));
+    assert!(waits(third.as_mut()), "the second has it");
+    drop(second);
+    drop(third.await.unwrap());
+    assert_eq!(slots.len(), 0);
 }
 
 #[tokio::test]

@@ -92,11 +92,11 @@ impl<'a> Case<'a> {
                 Ok(signatures) => return self.signed(mint, settling, &signatures).await.map(Some),
                 Err(error) => error,
             };
-            if error.is_spent() {
-                return self.find(mint, settling).await;
+            if !matches!(error, CallError::Refused { .. }) {
+                return Err(self.trouble(mint, &error));
             }
             if !error.is_keyset() {
-                return Err(self.trouble(mint, &error));
+                return self.find(mint, settling, &error).await;
             }
             // It may have signed before it retired the keyset.
             if let Some(signatures) = self.restore(mint, &settling).await? {
@@ -113,8 +113,14 @@ impl<'a> Case<'a> {
         Err(Trouble::Other)
     }
 
-    /// The mint says that it has seen the coins, or the outputs, before.
-    async fn find(&self, mint: &MintId, settling: Settling) -> Result<Option<Settled>> {
+    /// The mint refuses the swap, be it because it has done it before: looks for what came of that,
+    /// whatever reason it gives.
+    async fn find(
+        &self,
+        mint: &MintId,
+        settling: Settling,
+        refusal: &CallError,
+    ) -> Result<Option<Settled>> {
         // First whether, then for what: coins are spent and outputs signed at the same moment.
         let spent = self.is_spent(mint, &settling).await?;
         match self.restore(mint, &settling).await? {
@@ -125,10 +131,7 @@ impl<'a> Case<'a> {
                 self.save(settling.lost(), lost).await?;
                 Ok(None)
             }
-            None => {
-                tracing::warn!("{mint} has signed outputs of a channel that was not settled");
-                Err(Trouble::Other)
-            }
+            None => Err(self.trouble(mint, refusal)),
         }
     }
 
