@@ -1,7 +1,8 @@
 //! Building a circuit: choose, pay, connect, extend.
 
 use super::cell::Cell;
-use super::circuit::{Control, OpenCircuit, Parts};
+use super::circuit::{OpenCircuit, Parts};
+use super::control::Control;
 use super::payer::{HopAccount, Purchase};
 use super::{ClientError, Inner};
 use crate::clock::random;

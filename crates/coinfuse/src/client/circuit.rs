@@ -1,16 +1,14 @@
 //! An open circuit at its client: its tasks, and the streams on it.
 
 use super::cell::Cell;
-use super::channels::ChannelPayment;
-use super::payer::{HopAccount, Payer, Purchase, refusals};
+use super::payer::Payer;
 use super::stream::Stream;
-use super::teller::Teller;
 use super::{ClientError, HopReport};
 use crate::h2 as streams;
-use crate::lane::{DataCodec, LaneIo, LaneReader, write};
+use crate::lane::{DataCodec, LaneIo, LaneReader};
 use crate::link::LinkLease;
 use bytes::{Bytes, BytesMut};
-use coinfuse_circuit::{AccountToken, ClientEvent, ClientOutput, CloseReason, PayResult, Record};
+use coinfuse_circuit::{AccountToken, Record};
 use coinfuse_delivery::{ExitFailure, FAILURE_HEADER, Target};
 use coinfuse_directory::Path;
 use coinfuse_wire::HopIndex;
@@ -23,10 +21,7 @@ use quinn::SendStream;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::{Instant, timeout};
-
-/// How long the hops may take to answer the last payments, and a last word to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+use tokio::time::Instant;
 
 /// A circuit that streams can be opened on.
 pub(crate) struct OpenCircuit {
@@ -219,242 +214,6 @@ fn now() -> Instant {
         reason = "the runtime layer tells the time"
     )]
     Instant::now()
-}
-
-/// The control task: sends what the machine says, hears what the hops say, pays.
-pub(super) struct Control {
-    pub(super) cell: Arc<Cell>,
-    pub(super) payer: Arc<Payer>,
-    pub(super) accounts: Vec<HopAccount>,
-    pub(super) send: SendStream,
-    pub(super) reader: LaneReader,
-}
-
-impl Control {
-    /// Runs until all sessions stand.
-    pub(super) async fn until_ready(&mut self) -> Result<(), ClientError> {
-        while !self.cell.lock().machine.is_ready() {
-            self.drain().await?;
-            let record = self
-                .reader
-                .next()
-                .await
-                .map_err(|_| ClientError::CircuitLost)?;
-            self.hear(record.ok_or(ClientError::CircuitLost)?)?;
-        }
-        self.drain().await
-    }
-
-    /// Runs until the circuit is over.
-    pub(super) async fn run(mut self) {
-        let orderly = self.serve().await;
-        let words = self.leave_channels(orderly).await;
-        if !words.is_empty() {
-            let _some_are_deaf = timeout(FAREWELL, self.take_leave(words)).await;
-        }
-        self.cell.over.cancel();
-        self.cell.desert();
-        self.release_accounts();
-        self.payer.remember().await;
-        self.say_farewell().await;
-    }
-
-    /// True when the circuit is to end, false when it has.
-    async fn serve(&mut self) -> bool {
-        let (leaving, over) = (self.cell.leaving.clone(), self.cell.over.clone());
-        loop {
-            let step = tokio::select! {
-                biased;
-                () = over.cancelled() => return false,
-                () = leaving.cancelled() => return true,
-                () = self.cell.outputs() => Ok(()),
-                record = self.reader.next() => match record {
-                    Ok(Some(record)) => self.hear(record),
-                    _ => Err(ClientError::CircuitLost),
-                },
-            };
-            let step = match step {
-                Ok(()) => self.drain().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = step {
-                tracing::info!(%error, "a circuit ended");
-                over.cancel();
-                return false;
-            }
-        }
-    }
-
-    /// The channels' last words, hop by hop.
-    async fn leave_channels(&self, orderly: bool) -> Vec<(HopIndex, ChannelPayment)> {
-        let mut words = Vec::new();
-        let Some(channels) = self.payer.channels() else {
-            return words;
-        };
-        for (index, account) in self.accounts.iter().enumerate() {
-            let payments = channels.leave(account, orderly).await;
-            if let Some(hop) = HopIndex::new(index) {
-                words.extend(payments.into_iter().map(|payment| (hop, payment)));
-            }
-        }
-        words
-    }
-
-    /// Sends the last words while the circuit stands, and hears what the hops say to them.
-    async fn take_leave(&mut self, words: Vec<(HopIndex, ChannelPayment)>) {
-        for (hop, payment) in words {
-            let offer = payment.offer();
-            self.cell.pay(hop, Purchase::Channel(payment), offer, None);
-        }
-        loop {
-            while let Some(output) = self.cell.next_output() {
-                let sent = match output {
-                    ClientOutput::Transmit(bytes) => write(&mut self.send, bytes).await.is_ok(),
-                    ClientOutput::Event(ClientEvent::Paid { hop, result }) => {
-                        self.settle(hop, result).is_ok()
-                    }
-                    ClientOutput::Event(_) => true,
-                };
-                if !sent {
-                    return;
-                }
-            }
-            if !self.cell.awaits_answers() {
-                return;
-            }
-            let Ok(Some(record)) = self.reader.next().await else {
-                return;
-            };
-            if self.hear(record).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// What is left on the accounts is there for the next circuit.
-    fn release_accounts(&self) {
-        for (index, account) in self.accounts.iter().enumerate() {
-            let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
-            self.payer
-                .release(account, credit.map(|credit| credit.left()));
-        }
-    }
-
-    fn hear(&self, record: Record) -> Result<(), ClientError> {
-        let (now, unix) = (self.cell.clock().now(), self.cell.clock().unix());
-        Ok(self
-            .cell
-            .with(|state| state.machine.control(now, unix, record))?)
-    }
-
-    async fn drain(&mut self) -> Result<(), ClientError> {
-        while let Some(output) = self.cell.next_output() {
-            match output {
-                ClientOutput::Transmit(bytes) => {
-                    write(&mut self.send, bytes)
-                        .await
-                        .map_err(|_| ClientError::CircuitLost)?;
-                }
-                ClientOutput::Event(event) => self.handle(event)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn handle(&self, event: ClientEvent) -> Result<(), ClientError> {
-        match event {
-            ClientEvent::HopReady { hop, welcome } => {
-                if let Some(result) = welcome.result {
-                    self.check_first(hop, result)?;
-                }
-            }
-            ClientEvent::Ready => self.tellers().for_each(Teller::attend_soon),
-            ClientEvent::Paid { hop, result } => self.settle(hop, result)?,
-            ClientEvent::TopUp {
-                hop,
-                direction,
-                amount,
-            } => {
-                if let Some(teller) = self.teller(hop) {
-                    teller.top_up(direction, amount);
-                }
-            }
-            ClientEvent::Paused { hop } => tracing::debug!(%hop, "paused until it is paid"),
-            ClientEvent::Closed { hop, reason } => return Err(ClientError::Closed(hop, reason)),
-        }
-        Ok(())
-    }
-
-    /// A welcome says what of a first payment was refused; what was not is not durable yet.
-    fn check_first(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
-        let refused = self.check(hop, &result);
-        if refused.is_err()
-            && let Some(Purchase::Vouchers(vouchers)) = self.cell.lock().answered(hop, &result)
-        {
-            let payer = Arc::clone(&self.payer);
-            tokio::spawn(async move { payer.note_refusals(&vouchers, &result).await });
-        }
-        refused
-    }
-
-    fn settle(&self, hop: HopIndex, result: PayResult) -> Result<(), ClientError> {
-        let purchase = self.cell.lock().answered(hop, &result);
-        match purchase {
-            Some(Purchase::Channel(payment)) => {
-                if let Some(teller) = self.teller(hop) {
-                    teller.answered(payment, result);
-                }
-                Ok(())
-            }
-            Some(Purchase::Vouchers(vouchers)) => {
-                let refused = self.check(hop, &result);
-                let payer = Arc::clone(&self.payer);
-                tokio::spawn(async move { payer.settle(vouchers, &result).await });
-                refused
-            }
-            None => self.check(hop, &result),
-        }
-    }
-
-    /// A hop that refuses a voucher is given no other one: it could go on until the purse is empty.
-    fn check(&self, hop: HopIndex, result: &PayResult) -> Result<(), ClientError> {
-        let Some(reason) = refusals(result).next() else {
-            return Ok(());
-        };
-        if let Some(account) = self.accounts.get(hop.get()) {
-            self.payer.avoid(account, reason, self.cell.clock().now());
-        }
-        Err(ClientError::PaymentRefused { hop, reason })
-    }
-
-    fn teller(&self, hop: HopIndex) -> Option<Teller> {
-        Some(Teller {
-            cell: Arc::clone(&self.cell),
-            payer: Arc::clone(&self.payer),
-            account: self.accounts.get(hop.get())?.clone(),
-            hop,
-        })
-    }
-
-    fn tellers(&self) -> impl Iterator<Item = Teller> {
-        let hops = (0..self.accounts.len()).filter_map(HopIndex::new);
-        hops.filter_map(|hop| self.teller(hop))
-    }
-
-    async fn say_farewell(&mut self) {
-        let now = self.cell.clock().now();
-        self.cell.lock().machine.close(now, CloseReason::Done);
-        let words = async {
-            while let Some(output) = self.cell.next_output() {
-                if let ClientOutput::Transmit(bytes) = output {
-                    write(&mut self.send, bytes).await?;
-                }
-            }
-            let _already_closed = self.send.finish();
-            Ok::<_, crate::lane::LaneError>(())
-        };
-        let _deaf = timeout(FAREWELL, words).await;
-    }
 }
 
 /// The data lane's codec at the client.

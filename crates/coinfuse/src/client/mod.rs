@@ -14,6 +14,7 @@ mod channels;
 mod circuit;
 mod circuits;
 mod config;
+mod control;
 mod credit_file;
 mod error;
 mod payer;

@@ -3,7 +3,7 @@
 use super::error::ChannelError;
 use super::owner::Owner;
 use super::pay::{ChannelPayment, Next};
-use super::{ChannelConfig, ChannelStage, Channels};
+use super::{ChannelConfig, ChannelFile, ChannelStage, Channels};
 use crate::client::ClientError;
 use crate::client::budget::Budget;
 use crate::client::payer::HopAccount;
@@ -355,6 +355,39 @@ async fn a_mint_that_counts_satoshis_is_paid_whole_ones() {
     only(channels.leave(&account, true).await);
     relay.settle(&town).await;
     assert_eq!(channels.reclaim(true).await, Msat::from_sat(62));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_run_has_its_channels_in_a_file() {
+    let town = Town::found().await;
+    let (channels, _) = town.channels(Msat::MAX).await;
+    let (account, mut relay) = (town.account(), town.relay().await);
+    opened(&channels, &account, &mut relay).await;
+    paid(&channels, &account, &mut relay, 5_000).await;
+    let open = || ChannelFile::open(channels.config.clone(), town.purse.clone());
+    assert!(open().await.is_err(), "the client runs");
+    only(channels.leave(&account, true).await);
+    relay.settle(&town).await;
+    channels.shut().await;
+    let file = open().await.unwrap();
+    let report = &file.channels()[0];
+    assert_eq!(
+        (report.paid, report.stage),
+        (Msat::new(5_000), ChannelStage::Closing)
+    );
+    assert_eq!(report.locked, Msat::new(65_536 - 5_000));
+    assert_eq!(file.reclaim().await, report.locked);
+    assert!(file.channels().is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_keys_of_channels_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let town = Town::found().await;
+    let (channels, _) = town.channels(Msat::MAX).await;
+    let mode = std::fs::metadata(&channels.config.file).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
