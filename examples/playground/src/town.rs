@@ -25,6 +25,8 @@ const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 const LIGHTNING_FUNDS: Msat = Msat::from_sat(1_000_000);
 /// What the client buys ecash for at the start.
 const FUNDING: Msat = Msat::from_sat(100_000);
+/// What the mints take for an input of a swap, in thousandths of a msat: enough to show in the account.
+const INPUT_FEE: u64 = 100;
 /// The fewest relays: three to use and one to choose from.
 const MIN_RELAYS: usize = 4;
 /// The relay that issues its own coins.
@@ -147,7 +149,7 @@ async fn start_mint(
     }
     Role::spawn(format!("mint-{seed}"), move || async move {
         let listener = TcpListener::bind(SocketAddr::from(LOOPBACK)).await?;
-        let config = MintConfig::new(database, [seed; 32], Unit::Msat);
+        let config = MintConfig::new(database, [seed; 32], Unit::Msat).input_fee_ppk(INPUT_FEE);
         let mint = EmbeddedMint::start(config, Backend::Loopback(lightning), listener).await?;
         Ok(Arc::new(mint))
     })
