@@ -103,12 +103,14 @@ impl Channel {
     pub(crate) fn funding_outputs(&self) -> Result<Vec<Output>, ParamsError> {
         let coins = self.coins(self.params.funding_amount)?;
         coins
-            .map(|(amount, index)| {
-                self.deriver
-                    .funding_output(&self.keys, self.params.expiry, amount, index)
-                    .ok_or(ParamsError::Underivable)
-            })
+            .map(|(amount, index)| self.funding_output(amount, index))
             .collect()
+    }
+
+    pub(crate) fn funding_output(&self, amount: Amount, index: u32) -> Result<Output, ParamsError> {
+        self.deriver
+            .funding_output(&self.keys, self.params.expiry, amount, index)
+            .ok_or(ParamsError::Underivable)
     }
 
     /// An output of a commitment.

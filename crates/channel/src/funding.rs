@@ -98,14 +98,15 @@ pub(crate) fn verify(channel: &Channel, sent: &[FundingProof]) -> Result<Vec<Pro
             want,
         });
     }
-    let outputs = channel.funding_outputs()?;
-    outputs
-        .iter()
+    // One by one: the first lie ends it.
+    channel
+        .coins(channel.params.funding_amount)?
         .zip(sent)
         .enumerate()
-        .map(|(place, (output, sent))| {
-            check_claim(channel, output, sent, place)?;
-            check_signature(channel, output, sent, place)
+        .map(|(place, ((amount, index), sent))| {
+            let output = channel.funding_output(amount, index)?;
+            check_claim(channel, &output, sent, place)?;
+            check_signature(channel, &output, sent, place)
         })
         .collect()
 }
