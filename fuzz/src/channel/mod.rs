@@ -12,8 +12,14 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 
 #[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../../crates/channel/tests/it/alice.rs"]
+mod alice;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../../crates/channel/tests/it/bank.rs"]
 mod bank;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../../crates/channel/tests/it/bob.rs"]
+mod bob;
 #[path = "../../../crates/channel/tests/it/operations.rs"]
 mod operations;
 mod scene;

@@ -2,7 +2,9 @@
 //! written, each question to the mint and each message. Whatever happens, the sender loses no more
 //! than what it has paid, and no update is credited twice.
 
-use crate::world::{Alice, Blow, Bob, World, check_money};
+use crate::alice::Alice;
+use crate::bob::Bob;
+use crate::world::{Blow, World, check_money};
 
 /// What the sender wants to have paid, one after the other.
 const WANTS: [u64; 3] = [300, 301, 477];

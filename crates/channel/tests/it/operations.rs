@@ -1,7 +1,9 @@
 //! Anything that two parties can do, in any order, against a model of what must be true. The bytes
 //! that say what is done come from a property test or from a fuzzer.
 
-use super::world::{Alice, Blow, Bob, World, check_money};
+use super::alice::Alice;
+use super::bob::Bob;
+use super::world::{Blow, World, check_money};
 use std::time::Duration;
 
 const CAPACITY: u64 = 100;
