@@ -1,11 +1,15 @@
-//! Packets that [`Question`](crate::Question) cannot make: somebody wrote another program.
+//! Packets looked at from within, and packets that [`Question`] cannot make.
 
 use crate::key::{Ephemerals, OnionSecret};
 use crate::layer::{self, Layer, LayerKeys};
 use crate::payload::Payload;
 use crate::question::ASSOCIATED;
 use crate::record::{HopRecord, NextHop, Role, Terms};
-use crate::{OpenError, Packet, PayloadError, PeelError, SMALL, SmallPacket};
+use crate::{
+    Destination, OpenError, Packet, PayloadError, PeelError, Question, SMALL, SmallPacket, Task,
+    Via,
+};
+use chacha20::cipher::StreamCipher;
 use coinfuse_wire::{DecodeError, Encode, ServiceCode};
 
 const PLACE: Result<(), OpenError> = Err(OpenError::Payload(PayloadError::Place));
@@ -47,6 +51,42 @@ fn packet(hops: Vec<(Role, &[u8])>) -> SmallPacket {
 
 fn opened(hops: Vec<(Role, &[u8])>) -> Result<(), OpenError> {
     secret().open(packet(hops)).map(|_| ())
+}
+
+/// What the last of `hops` hops has of the region behind its own payload.
+fn rest_at_the_last_of(hops: usize) -> Vec<u8> {
+    let key = secret().public_key();
+    let (next, terms) = (NextHop::Mailbox([2; 32]), Terms::default());
+    let via = Via { key, next, terms };
+    let to = Destination {
+        key,
+        service: ServiceCode::MEMPOOL,
+        instruction: vec![],
+        terms: Terms::default(),
+    };
+    let question = Question {
+        via: &vec![via; hops - 1],
+        to: &to,
+        message: b"",
+        reply: None,
+    };
+    let mut packet: SmallPacket = question.build(&[4; 32]).unwrap();
+    while let Task::Forward { packet: next, .. } = secret().open(packet.clone()).unwrap().task {
+        packet = next;
+    }
+    let keys = LayerKeys::of(&secret().agree(&packet.ephemeral));
+    layer::stream(&keys.rho).apply_keystream(&mut *packet.region);
+    packet.region[275..].to_vec()
+}
+
+#[test]
+fn that_tell_the_last_hop_nothing_of_the_hops_before_it() {
+    for hops in [1, 3, 5] {
+        let rest = rest_at_the_last_of(hops);
+        let zeros = rest.iter().filter(|byte| **byte == 0).count();
+        // 15 of 3,755 bytes, and a deviation of 4.
+        assert!((2..32).contains(&zeros), "{zeros} zeros over {hops} hops");
+    }
 }
 
 #[test]

@@ -228,6 +228,6 @@ fn filler<const N: usize>(layers: &[Layer], frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// ChaCha20 with a key that is used once, therefore without a nonce.
-fn stream(key: &[u8; 32]) -> ChaCha20 {
+pub(crate) fn stream(key: &[u8; 32]) -> ChaCha20 {
     ChaCha20::new(key.into(), &[0; 12].into())
 }
