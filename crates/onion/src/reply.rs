@@ -55,8 +55,9 @@ pub struct HopCountError {
 }
 
 impl ReplyPath {
-    /// Lays a path: over `via`, of which `first` is the first relay; the last one of them has the
-    /// client's mailbox. `seed` is random and for this path alone.
+    /// Lays a path: over `via`, of which `first` is the first relay, another one than that which
+    /// answers; the last one of them has the client's mailbox. `seed` is random and for this path
+    /// alone.
     pub fn new(
         seed: &[u8; 32],
         first: RelayId,
