@@ -63,7 +63,8 @@ pub struct PriceConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChannelsConfig {
-    /// The largest capacity of one channel, in msat. Default 100,000,000, which is 100,000 sat.
+    /// The largest capacity of one channel, in msat. Default 4,194,304, some 4,000 sat:
+    /// what is at stake until it is settled, see the threat model.
     #[serde(deserialize_with = "within::<1, 9_223_372_036_854_775_807, _, _>")]
     pub max_capacity_msat: u64,
     /// A closed channel is settled at a random moment within so many seconds. Default 600.

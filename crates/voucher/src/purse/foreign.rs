@@ -8,7 +8,9 @@ use super::record::Input;
 use super::till::Till;
 use super::{Purse, Redeemer, run};
 use crate::unit::MintId;
-use cashu::{BlindSignature, BlindedMessage, KeySet, Proof, ProofState, PublicKey, SwapRequest};
+use cashu::{
+    BlindSignature, BlindedMessage, Id, KeySet, Proof, ProofState, PublicKey, SwapRequest,
+};
 use coinfuse_wire::Msat;
 use std::sync::Arc;
 
@@ -21,6 +23,15 @@ macro_rules! facilities {
             /// it if it does not answer.
             pub async fn keyset(&self, mint: &MintId, refresh: bool) -> Result<KeySet, PurseError> {
                 Ok(self.till.keyset(mint, refresh).await?.0)
+            }
+
+            /// A keyset of a mint by its id, active or not: for what was signed under it before.
+            ///
+            /// # Errors
+            ///
+            /// [`PurseError::Unfinished`] if the mint does not answer, or knows no such keyset.
+            pub async fn known_keyset(&self, mint: &MintId, id: Id) -> Result<KeySet, PurseError> {
+                self.till.known_keyset(mint, id).await
             }
 
             /// Swaps coins for plain ones of the purse. Each has its own witness (SIG_INPUTS), or

@@ -42,6 +42,9 @@ enum Answer {
     NotYet(Step),
 }
 
+/// A settlement is made under one keyset; a mint that names more is asked no further.
+const MAX_KEYSETS: usize = 4;
+
 impl Waiting {
     pub(super) fn planned(planned: Planned, owner: Owner) -> Self {
         Self::new(Step::Planned(Box::new(planned)), owner)
@@ -202,14 +205,17 @@ impl Channels {
         }
     }
 
-    /// What the settlement left, under the channel's keyset or the mint's present one.
+    /// What the settlement left, under whichever of the mint's keysets it was made.
     async fn find(&self, closing: &Closing, owner: &Owner) -> Result<Vec<Coin>, ChannelError> {
-        match self.search(closing, owner, &[]).await {
-            Err(ChannelError::Mint(MintFault::Keyset(_))) => {
-                let newer = Keyset::new(&self.purse.keyset(&owner.mint, true).await?)?;
-                self.search(closing, owner, &[newer]).await
+        let mut newer = Vec::new();
+        loop {
+            match self.search(closing, owner, &newer).await {
+                Err(ChannelError::Mint(MintFault::Keyset(id))) if newer.len() < MAX_KEYSETS => {
+                    let keyset = self.purse.known_keyset(&owner.mint, id).await?;
+                    newer.push(Keyset::new(&keyset)?);
+                }
+                other => return other,
             }
-            other => other,
         }
     }
 

@@ -9,8 +9,8 @@ use core::time::Duration;
 pub struct ChannelPolicy {
     /// The smallest capacity of a channel. Default: 1 msat; mints that count satoshis round up.
     pub min_capacity: Msat,
-    /// The largest capacity of a channel: what is at stake if its mint fails before it is settled.
-    /// Default: 100,000 sat.
+    /// The largest capacity of a channel: what is at stake until it is settled. Default: 2^22
+    /// msat, some 4,000 sat.
     pub max_capacity: Msat,
     /// The most funding proofs of a channel. Each costs some 0.2 ms to check. Default: 64.
     pub max_proofs: u64,
@@ -37,7 +37,7 @@ impl Default for ChannelPolicy {
     fn default() -> Self {
         Self {
             min_capacity: Msat::new(1),
-            max_capacity: Msat::from_sat(100_000),
+            max_capacity: Msat::new(1 << 22),
             max_proofs: 64,
             min_lifetime: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(30 * 24 * 3600),

@@ -2,7 +2,7 @@
 
 use crate::relay::Channels;
 use crate::store::{ChannelRecord, ChannelStage, ChannelWrite, LedgerError, Settlement};
-use cashu::{BlindSignature, State};
+use cashu::{BlindSignature, Id, KeySet, State};
 use coinfuse_channel::{
     Coin, Keyset, LoadError, Params, Receiver, ReceiverState, Row, Settled, Settling, Unsaved,
 };
@@ -175,10 +175,7 @@ impl<'a> Case<'a> {
     ) -> Result<Settled> {
         let signed_under = signatures.first().map(|signature| signature.keyset_id);
         if let Some(id) = signed_under.filter(|id| *id != settling.keyset().id()) {
-            let Some(keyset) = self.channels.keyset(id) else {
-                tracing::warn!(%mint, %id, "a channel was settled under a keyset that is not known");
-                return Err(Trouble::Other);
-            };
+            let keyset = self.keyset(mint, id).await?;
             settling = self
                 .save(settling.under(&keyset), ChannelStage::Closing)
                 .await?;
@@ -202,7 +199,22 @@ impl<'a> Case<'a> {
     }
 
     async fn active_keyset(&self, mint: &MintId) -> Result<Keyset> {
-        let published = self.redeemer.keyset(mint, true).await;
+        self.learn(mint, self.redeemer.keyset(mint, true).await)
+    }
+
+    /// A keyset that need not be active any more.
+    async fn keyset(&self, mint: &MintId, id: Id) -> Result<Keyset> {
+        match self.channels.keyset(id) {
+            Some(keyset) => Ok(keyset),
+            None => self.learn(mint, self.redeemer.known_keyset(mint, id).await),
+        }
+    }
+
+    fn learn(
+        &self,
+        mint: &MintId,
+        published: core::result::Result<KeySet, PurseError>,
+    ) -> Result<Keyset> {
         let published = published.map_err(|error| {
             tracing::warn!(%error, "a keyset is needed to settle");
             Trouble::Silent(mint.clone())

@@ -159,7 +159,9 @@ async fn a_relay_that_is_killed_knows_what_its_channels_paid() {
     town.relays[0].start().await;
     until("the client's notice", || town.client.circuits().is_empty()).await;
     let after = town.exit().relay().settle().await.unwrap().channels;
-    assert_eq!((after.opened, after.paid), (before.opened, before.paid));
+    // A top-up may have been on its way.
+    assert_eq!(after.opened, before.opened);
+    assert!(after.paid >= before.paid, "{after:?} after {before:?}");
     carry(&town, &web, 8 * MIB, Isolation::NONE).await;
     let later = town.exit().relay().settle().await.unwrap().channels;
     assert!(
