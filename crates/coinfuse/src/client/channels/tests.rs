@@ -173,10 +173,12 @@ impl Relay {
         credited
     }
 
-    /// Settles all channels at the mint.
+    /// Settles all channels at the mint, under the keyset that is active.
     async fn settle(&mut self, town: &Town) {
+        let active = town.purse.keyset(&town.id, true).await.unwrap();
+        let active = Keyset::new(&active).unwrap();
         for receiver in self.open.drain(..) {
-            let settling = saved(receiver.settle());
+            let settling = saved(saved(receiver.settle()).under(&active));
             let swap = settling.swap().unwrap();
             town.purse.submit_swap(&town.id, swap).await.unwrap();
         }
@@ -254,6 +256,23 @@ async fn one_channel_takes_over_from_another_and_the_rest_comes_back() {
     );
     assert!(channels.report().is_empty());
     assert!(town.restart(channels).await.report().is_empty());
+}
+
+#[tokio::test]
+async fn the_rest_is_found_under_a_keyset_that_is_retired_by_then() {
+    let town = Town::found().await;
+    let (channels, _) = town.channels(Msat::MAX).await;
+    let (account, mut relay) = (town.account(), town.relay().await);
+    opened(&channels, &account, &mut relay).await;
+    paid(&channels, &account, &mut relay, 20_000).await;
+    let close = only(channels.leave(&account, true).await);
+    relay.answer(&close);
+
+    town.mint.running().rotate_keyset().await.unwrap();
+    relay.settle(&town).await;
+    town.mint.running().rotate_keyset().await.unwrap();
+    assert_eq!(channels.reclaim(true).await, Msat::new(65_536 - 20_000));
+    assert!(channels.report().is_empty());
 }
 
 #[tokio::test]
