@@ -186,11 +186,12 @@ impl Client {
     }
 
     /// Asks the mints at once for what is left of channels that are closed or have expired; what
-    /// came back. A client asks by itself as well, less often.
+    /// came back. A client asks by itself as well, less often. After [`Self::shutdown`] nothing
+    /// does: the next start, or a [`ChannelFile`], takes it up.
     pub async fn reclaim(&self) -> Msat {
         match self.inner.payer.channels() {
-            Some(channels) => channels.reclaim(true).await,
-            None => Msat::ZERO,
+            Some(channels) if !self.inner.shutdown.is_cancelled() => channels.reclaim(true).await,
+            _ => Msat::ZERO,
         }
     }
 
