@@ -1,7 +1,7 @@
 //! curl through three relays that are paid.
 
 use crate::process::{CLIENT, RELAY, json};
-use crate::town::{CURLE_PROXY, Town, body, curl};
+use crate::town::{CURLE_PROXY, Town, VOUCHERS_ONLY, body, curl};
 use coinfuse_testkit::{WebServer, web};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -12,7 +12,10 @@ const MIB: u64 = 1 << 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_downloads_through_three_relays_that_are_paid() {
     let town = Town::with_relays().await;
-    let (mut client, socks) = town.client().await;
+    town.init_client(&[town.mint.url()]).await;
+    town.edit_client(&[VOUCHERS_ONLY]);
+    town.fund("500sat", town.mint.url()).await;
+    let (mut client, socks) = town.run_client().await;
 
     let got = body(&socks, &[&town.web.url(&format!("/bytes/{}", 8 * MIB))]).await;
     assert!(

@@ -1,7 +1,6 @@
 //! `kill -9`.
 
-use crate::process::Running;
-use crate::town::{Town, body, curl, edit};
+use crate::town::{Town, VOUCHERS_ONLY, body, curl};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -10,13 +9,11 @@ use std::time::Duration;
 async fn credit_survives_the_death_of_a_relay() {
     let mut town = Town::with_relays().await;
     town.init_client(&[town.mint.url()]).await;
-    // No top-ups in this test, so that the sums are plain.
-    let file = town.client_dir().join("client.toml");
-    edit(
-        &file,
-        &[("top_up_below_mib = 8", "top_up_below_mib = 1")],
-        "",
-    );
+    // No top-ups and no channels in this test, so that the sums are plain.
+    town.edit_client(&[
+        ("top_up_below_mib = 8", "top_up_below_mib = 1"),
+        VOUCHERS_ONLY,
+    ]);
     town.fund("500sat", town.mint.url()).await;
     let (client, socks) = town.run_client().await;
 
@@ -24,7 +21,7 @@ async fn credit_survives_the_death_of_a_relay() {
     assert_eq!(body(&socks, &[&page]).await.len(), 1 << 20);
     let before = town.circuits().await["circuits"][0]["hops"][1].clone();
     let relay = before["relay"].as_str().unwrap();
-    let number = number_of(&town, relay);
+    let number = town.number_of(relay);
     assert_eq!(collected(&town, number).await, msat(&before, "paid_msat"));
 
     town.relays[number].signal("KILL").await;
@@ -65,9 +62,4 @@ fn hop(circuits: &Value, relay: &str) -> Option<Value> {
         .iter()
         .flat_map(|circuit| circuit["hops"].as_array().unwrap());
     hops.find(|hop| hop["relay"] == relay).cloned()
-}
-
-fn number_of(town: &Town, relay: &str) -> usize {
-    let is_it = |running: &Running| running.log().contains(relay);
-    town.relays.iter().position(is_it).expect("one of ours")
 }

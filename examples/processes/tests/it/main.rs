@@ -2,7 +2,9 @@
 //! and real ssh.
 
 mod bad_starts;
+mod books;
 mod browsing;
+mod channels;
 mod crash;
 mod empty_wallet;
 mod own_coins;
@@ -10,3 +12,4 @@ mod process;
 mod ssh;
 mod town;
 mod two_mints;
+mod withdraw;

@@ -56,6 +56,20 @@ pub(crate) async fn fail(program: &str, dir: &Path, arguments: &[&str]) -> (i32,
     (code, String::from_utf8(output.stderr).expect("text"))
 }
 
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            match ask().await {
+                Some(answer) => return answer,
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, asking).await;
+    answer.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
 impl Running {
     /// Starts `program --dir dir arguments`.
     pub(crate) fn start(program: &str, dir: &Path, arguments: &[&str]) -> Self {

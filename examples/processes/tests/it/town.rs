@@ -17,6 +17,9 @@ use tokio::process::Command;
 /// curl's exit code for a proxy that refuses.
 pub(crate) const CURLE_PROXY: i32 = 97;
 
+/// What makes a client pay without channels, for tests whose sums are of vouchers.
+pub(crate) const VOUCHERS_ONLY: (&str, &str) = ("enabled = true", "enabled = false");
+
 /// Everything that a client needs, on this machine.
 pub(crate) struct Town {
     pub(crate) mint: TestMint,
@@ -137,6 +140,11 @@ impl Town {
         fs::write(dir.join("directory.txt"), directory).expect("a directory file");
     }
 
+    /// What a user would edit in client.toml.
+    pub(crate) fn edit_client(&self, changes: &[(&str, &str)]) {
+        edit(&self.client_dir().join("client.toml"), changes, "");
+    }
+
     /// `client fund`, with somebody who pays the invoice.
     pub(crate) async fn fund(&self, amount: &str, mint: &str) {
         let arguments = ["fund", amount, "--mint", mint, "--timeout", "30", "--json"];
@@ -178,6 +186,12 @@ impl Town {
             .expect("the proxy's address")
             .to_owned();
         (client, socks)
+    }
+
+    /// Which relay has this identity.
+    pub(crate) fn number_of(&self, relay: &str) -> usize {
+        let is_it = |running: &Running| running.log().contains(relay);
+        self.relays.iter().position(is_it).expect("one of ours")
     }
 
     /// What `client circuits --json` says.
