@@ -10,7 +10,7 @@ mod money;
 mod run;
 mod withdraw;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,20 +76,43 @@ enum Command {
 #[command(group = ArgGroup::new("payee").required(true))]
 struct Payee {
     /// Pay this Lightning invoice (BOLT 11).
-    #[arg(long, group = "payee")]
+    #[arg(long, group = "payee", value_parser = invoice)]
     invoice: Option<String>,
     /// Print a Cashu token worth so many msat. Whoever has its text has the money.
-    #[arg(long, group = "payee", value_name = "MSAT")]
+    #[arg(long, group = "payee", value_name = "MSAT", value_parser = value_parser!(u64).range(1..))]
     token: Option<u64>,
     /// Print the tokens that were taken out and not forgotten.
     #[arg(long, group = "payee")]
     tokens: bool,
     /// Forget a token that is in safe hands.
-    #[arg(long, group = "payee", value_name = "TOKEN")]
+    #[arg(long, group = "payee", value_name = "TOKEN", value_parser = one_word)]
     forget: Option<String>,
     /// With coins of the mint with this address. Default: the one with the most coins.
-    #[arg(long)]
+    #[arg(long, value_parser = one_word)]
     mint: Option<String>,
+}
+
+/// A question to the relay that runs is words on one line.
+fn one_word(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("there is nothing in it"),
+        word if word.contains(char::is_whitespace) => Err("there is a blank in it"),
+        word => Ok(word.to_owned()),
+    }
+}
+
+/// As [`one_word`]; wallets show invoices with a scheme in front as well.
+fn invoice(text: &str) -> Result<String, &'static str> {
+    const SCHEME: &str = "lightning:";
+    let text = text.trim();
+    let text = match text.get(..SCHEME.len()) {
+        Some(start) if start.eq_ignore_ascii_case(SCHEME) => &text[SCHEME.len()..],
+        _ => text,
+    };
+    match text.get(..2) {
+        Some(start) if start.eq_ignore_ascii_case("ln") => one_word(text),
+        _ => Err("a BOLT 11 invoice begins with ln"),
+    }
 }
 
 /// Why the program ends early: a sentence, and whose turn it is.
@@ -152,4 +175,25 @@ fn run(options: Options) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invoice_is_one_word_with_or_without_its_scheme() {
+        for good in [
+            "lnbc1x",
+            " lnbc1x\n",
+            "lightning:lnbc1x",
+            "LIGHTNING:lnbc1x",
+        ] {
+            assert_eq!(invoice(good).as_deref(), Ok("lnbc1x"), "{good}");
+        }
+        for bad in ["", "lightning:", "lnbc1 x", "bc1q", "é"] {
+            assert!(invoice(bad).is_err(), "{bad}");
+        }
+        assert!(one_word("two words").is_err() && one_word("  ").is_err());
+    }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn earnings(
             let treasury = open_treasury_alone(config, seed)
                 .await
                 .map_err(Failure::failed)?;
-            let earnings = treasury.earnings().await.map_err(Failure::failed)?;
+            let earnings = treasury.earnings().await.map_err(failed)?;
             treasury.shutdown().await;
             earnings_json(&earnings)
         }
@@ -117,7 +117,7 @@ pub(crate) async fn redeem(
             let treasury = open_treasury_alone(config, seed)
                 .await
                 .map_err(Failure::failed)?;
-            let done = treasury.redeem_now().await.map_err(Failure::failed)?;
+            let done = treasury.redeem_now().await.map_err(failed)?;
             treasury.shutdown().await;
             redemption_json(&done)
         }
@@ -153,7 +153,7 @@ pub(crate) async fn channels(
                 .map_err(Failure::failed)?;
             let list = treasury.channels(MAX_CHANNELS).await;
             treasury.shutdown().await;
-            channels_json(&list.map_err(Failure::failed)?)
+            channels_json(&list.map_err(failed)?)
         }
     };
     show(json, &answer, || {
@@ -186,7 +186,7 @@ pub(crate) async fn settle(
                 .map_err(Failure::failed)?;
             let done = treasury.settle_now(all).await;
             treasury.shutdown().await;
-            settlements_json(&done.map_err(Failure::failed)?)
+            settlements_json(&done.map_err(failed)?)
         }
     };
     show(json, &answer, || {
@@ -291,8 +291,22 @@ fn settlements_json(done: &Settlements) -> Value {
     })
 }
 
+/// An error and what caused it: a mint's refusal is no use without the mint's reason.
 pub(crate) fn sentence(error: impl std::error::Error) -> String {
-    error.to_string()
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // A transparent error says what its cause says.
+        match text.ends_with(&cause) {
+            true => text,
+            false => format!("{text}: {cause}"),
+        }
+    })
+}
+
+/// The same, where the program ends with it.
+fn failed(error: impl std::error::Error) -> Failure {
+    Failure::Failed(sentence(error))
 }
 
 pub(crate) fn msat(value: &Value) -> String {

@@ -66,7 +66,10 @@ async fn find(treasury: &Treasury, url: &str) -> Result<MintId, String> {
         .into_iter()
         .filter(|(mint, _)| named(mint))
         .max_by_key(|(_, coins)| *coins);
-    let (mint, _) = most.ok_or("there is no such mint in relay.toml")?;
+    let (mint, _) = most.ok_or_else(|| match url {
+        "-" => "relay.toml names no mint: add one under [[accept]]".to_owned(),
+        url => format!("relay.toml has no mint with url = \"{url}\""),
+    })?;
     Ok(mint)
 }
 

@@ -1,7 +1,7 @@
 //! Payment channels between processes: a whole session, and `kill -9` on either side.
 
 use crate::books::{msat, sum};
-use crate::process::{Running, until};
+use crate::process::{CLIENT, Running, json, until};
 use crate::town::{Town, body, curl};
 use serde_json::Value;
 use std::process::Stdio;
@@ -46,6 +46,8 @@ async fn a_session_is_paid_through_channels_and_every_msat_is_found_again() {
             .all(|channel| channel["stage"] == "closing"),
         "{closed}"
     );
+    let asked = json(CLIENT, &town.client_dir(), &["recover", "--json"]).await;
+    assert_eq!(asked["from_channels_msat"], 0, "{asked}");
     let (paid, left) = (sum(&closed, "paid_msat"), sum(&closed, "locked_msat"));
     assert_eq!(town.settle().await, paid);
     assert_eq!(town.recover().await, left);

@@ -35,7 +35,35 @@ async fn earnings_leave_as_a_token_that_others_receive_and_to_an_invoice() {
     assert_eq!(paid["paid_msat"], 700, "{paid}");
     assert_eq!(payee.balance().await.unwrap().get(), 700);
     let fee = paid["fee_msat"].as_u64().unwrap();
-    assert_eq!(coins(&town).await, earned - 500 - 700 - fee);
+    let left = earned - 500 - 700 - fee;
+    assert_eq!(coins(&town).await, left);
+
+    // An invoice is paid once.
+    let (code, _) = fail(RELAY, &dir, &["withdraw", "--invoice", &invoice]).await;
+    assert_eq!(code, 1);
+    assert_eq!(coins(&town).await, left);
+    assert_eq!(payee.balance().await.unwrap().get(), 700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mint_that_is_away_keeps_a_withdrawal_waiting_and_nothing_is_lost() {
+    let mut town = earned().await;
+    let dir = town.relay_dir(0);
+    let earned = coins(&town).await;
+    town.mint.stop().await;
+    let (code, words) = fail(RELAY, &dir, &["withdraw", "--token", "500"]).await;
+    assert_eq!(code, 1);
+    assert!(words.contains("does not answer"), "{words}");
+
+    town.mint.restart().await;
+    // What is unfinished goes on before anything is redeemed.
+    json(RELAY, &dir, &["redeem", "--json"]).await;
+    let kept = json(RELAY, &dir, &["withdraw", "--tokens", "--json"]).await;
+    let (kept, left) = (sum(&kept["tokens"], "msat"), coins(&town).await);
+    assert_eq!(kept + left, earned, "{kept} in tokens, {left} in coins");
+    let again = json(RELAY, &dir, &["withdraw", "--token", "500", "--json"]).await;
+    assert!(again["token"].is_string(), "{again}");
+    assert_eq!(coins(&town).await, left - 500);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,15 +71,17 @@ async fn what_cannot_be_withdrawn_is_said_and_stays() {
     let mut town = earned().await;
     let payee = town.mint.network().wallet(Msat::new(0)).await.unwrap();
     let too_much = payee.invoice(Msat::new(1_000_000)).await.unwrap();
-    let wrong: [(&[&str], &str); 7] = [
-        (&["--invoice", "lnbcnonsense"], "invoice"),
-        (&["--invoice", &too_much], "coins"),
-        (&["--token", "0"], "nothing"),
-        (&["--token", "1000000"], "coins"),
-        (&["--token", "-5"], "--token"),
+    let wrong: [(&[&str], &str); 8] = [
+        // The mint's reason comes after this.
+        (&["--invoice", "lnbcnonsense"], "refuses: "),
+        (&["--invoice", "bc1nonsense"], "BOLT 11"),
+        (&["--invoice", &too_much], "1000000 msat are needed"),
+        (&["--token", "0"], "0 is not in 1.."),
+        (&["--token", "1000000"], "1000000 msat are needed"),
+        (&["--token", "-5"], "unexpected argument"),
         (
             &["--token", "5", "--mint", "http://127.0.0.1:1"],
-            "no such mint",
+            "no mint with url",
         ),
         (&[], "--invoice"),
     ];
