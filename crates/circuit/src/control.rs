@@ -14,6 +14,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub const MAX_ADDRESSES: usize = 8;
 /// The longest payment, in bytes.
 pub const MAX_OFFER: usize = 8192;
+/// The longest payment in a handshake, in bytes: strangers may send one.
+pub const MAX_FIRST_OFFER: usize = 4096;
 /// The most items of one payment, and so the most refusals.
 pub const MAX_REFUSALS: usize = 64;
 

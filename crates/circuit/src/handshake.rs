@@ -3,7 +3,7 @@
 //! Both are TLV streams. One round trip makes a session, names the account that pays for it and,
 //! if the client likes, pays the first time.
 
-use crate::control::{Offer, PayResult};
+use crate::control::{MAX_FIRST_OFFER, Offer, PayResult};
 use crate::{MAX_MINTS_LEN, Quote};
 use coinfuse_wire::{Decode, DecodeError, Encode, Msat, Reader, TlvStream, TlvWriter, Writer};
 use core::fmt;
@@ -73,7 +73,7 @@ pub struct Hello {
     /// How much of the account's balance, the first payment included, goes to the upstream pool;
     /// the rest goes downstream.
     pub upstream: Msat,
-    /// The first payment, if any.
+    /// The first payment, if any; at most [`MAX_FIRST_OFFER`] bytes.
     pub offer: Option<Offer>,
 }
 
@@ -105,7 +105,7 @@ impl Decode for Hello {
             match field.kind {
                 hello::ACCOUNT => account = Some(exact(field.value, "account token")?),
                 hello::UPSTREAM => upstream = Some(field.parse()?),
-                hello::OFFER => offer = Some(field.parse()?),
+                hello::OFFER => offer = Some(first_offer(field.parse()?)?),
                 _ => field.unknown(WHAT)?,
             }
         }
@@ -198,6 +198,17 @@ impl Decode for Welcome {
             result,
             mints,
         })
+    }
+}
+
+fn first_offer(offer: Offer) -> Result<Offer, DecodeError> {
+    match offer.payment.len() {
+        len if len > MAX_FIRST_OFFER => Err(DecodeError::TooLarge {
+            what: "first payment",
+            got: len as u64,
+            max: MAX_FIRST_OFFER as u64,
+        }),
+        _ => Ok(offer),
     }
 }
 

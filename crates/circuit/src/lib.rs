@@ -106,8 +106,8 @@ pub use client::{
 };
 pub use coinfuse_wire::Price;
 pub use control::{
-    MAX_ADDRESSES, MAX_OFFER, MAX_REFUSALS, NextHop, Offer, PayResult, PaymentNumber, Reading,
-    RefusedItem, ToClient, ToRelay,
+    MAX_ADDRESSES, MAX_FIRST_OFFER, MAX_OFFER, MAX_REFUSALS, NextHop, Offer, PayResult,
+    PaymentNumber, Reading, RefusedItem, ToClient, ToRelay,
 };
 pub use credit::{Credit, MeterMismatch, OutOfCredit, Pool};
 pub use handshake::{AccountId, AccountToken, Hello, Welcome};

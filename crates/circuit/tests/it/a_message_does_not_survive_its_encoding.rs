@@ -1,5 +1,5 @@
 use coinfuse_circuit::*;
-use coinfuse_wire::{ByteCount, Decode, Encode, Msat, Rate, UnixTime};
+use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, Msat, Rate, UnixTime};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -21,7 +21,11 @@ fn quote() -> impl Strategy<Value = Quote> {
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
-    let payment = prop_oneof![vec(any::<u8>(), 0..300), Just(vec![7; MAX_OFFER])];
+    offer_of(MAX_OFFER)
+}
+
+fn offer_of(most: usize) -> impl Strategy<Value = Offer> {
+    let payment = prop_oneof![vec(any::<u8>(), 0..300), Just(vec![7; most])];
     (any::<u8>(), payment).prop_map(|(method, payment)| Offer { method, payment })
 }
 
@@ -98,13 +102,16 @@ fn to_client() -> impl Strategy<Value = ToClient> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    (any::<[u8; 32]>(), msat(), proptest::option::of(offer())).prop_map(
-        |(account, upstream, offer)| Hello {
+    (
+        any::<[u8; 32]>(),
+        msat(),
+        proptest::option::of(offer_of(MAX_FIRST_OFFER)),
+    )
+        .prop_map(|(account, upstream, offer)| Hello {
             account: AccountToken::new(account),
             upstream,
             offer,
-        },
-    )
+        })
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
@@ -188,6 +195,15 @@ proptest! {
         prop_assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Ok(welcome.clone()));
         prop_assert!(hello.to_bytes().len() + HANDSHAKE_OVERHEAD <= MAX_HANDSHAKE);
         prop_assert!(welcome.to_bytes().len() + HANDSHAKE_OVERHEAD <= MAX_HANDSHAKE);
+    }
+
+    #[test]
+    fn a_first_payment_that_is_too_long_is_refused(mut hello in hello(), more in 1usize..64) {
+        let payment = vec![7; MAX_FIRST_OFFER + more];
+        hello.offer = Some(Offer { method: 1, payment });
+        let refused = Hello::from_bytes(&hello.to_bytes());
+        let is_too_large = matches!(refused, Err(DecodeError::TooLarge { .. }));
+        prop_assert!(is_too_large, "{:?}", refused);
     }
 
     #[test]
