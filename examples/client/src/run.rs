@@ -22,6 +22,8 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
         .values()
         .map(|msat| msat.get())
         .sum();
+    // Before the line that says so: who reads it may ask at once.
+    let door = open_door(config);
     println!("SOCKS5 on {}", node.socks_address());
     tracing::info!(
         "{} relays in the directory, {funds} msat in the wallet; Ctrl-C stops the client",
@@ -38,7 +40,7 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
     tokio::select! {
         () = &mut serving => return Err(Failure::failed("the proxy ended by itself")),
         () = stop => {}
-        () = answer_questions(config, &client) => {}
+        () = answer_questions(door, &client) => {}
     }
     tracing::info!("stopping");
     shutdown.cancel();
@@ -47,13 +49,17 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
 }
 
 /// For `client balance`, `client fund` and the like while this runs.
-async fn answer_questions(config: &ClientConfig, client: &coinfuse::client::Client) {
-    let door = match ControlServer::open(&config.data_dir) {
-        Ok(door) => door,
-        Err(error) => {
-            tracing::warn!("`client balance` will not work while this runs: {error}");
-            return std::future::pending().await;
-        }
+fn open_door(config: &ClientConfig) -> Option<ControlServer> {
+    let door = ControlServer::open(&config.data_dir);
+    door.inspect_err(|error| {
+        tracing::warn!("`client balance` will not work while this runs: {error}");
+    })
+    .ok()
+}
+
+async fn answer_questions(door: Option<ControlServer>, client: &coinfuse::client::Client) {
+    let Some(door) = door else {
+        return std::future::pending().await;
     };
     door.serve(|question, lines| {
         let client = client.clone();

@@ -17,6 +17,8 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
         .await
         .map_err(Failure::failed)?;
     let (node, treasury) = (Arc::new(node), Arc::new(treasury));
+    // Before the line that says so: who reads it may ask at once.
+    let door = open_door(config);
     println!("{}", node.descriptor().map_err(Failure::failed)?);
     tracing::info!(
         "the relay {} listens on UDP {}; Ctrl-C stops it",
@@ -25,7 +27,7 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
     );
     tokio::select! {
         () = stop => {}
-        () = answer_questions(config, &node, &treasury) => {}
+        () = answer_questions(door, &node, &treasury) => {}
     }
     tracing::info!("stopping");
     if let Some(node) = Arc::into_inner(node) {
@@ -38,18 +40,22 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
     Ok(())
 }
 
-/// For `relay earnings`, `relay redeem` and `relay descriptor` while this runs.
+/// For `relay earnings`, `relay settle` and the like while this runs.
+fn open_door(config: &RelayConfig) -> Option<ControlServer> {
+    let door = ControlServer::open(&config.data_dir);
+    door.inspect_err(|error| {
+        tracing::warn!("`relay earnings` will not work while this runs: {error}");
+    })
+    .ok()
+}
+
 async fn answer_questions(
-    config: &RelayConfig,
+    door: Option<ControlServer>,
     node: &Arc<RelayNode>,
     treasury: &Arc<coinfuse::treasury::Treasury>,
 ) {
-    let door = match ControlServer::open(&config.data_dir) {
-        Ok(door) => door,
-        Err(error) => {
-            tracing::warn!("`relay earnings` will not work while this runs: {error}");
-            return std::future::pending().await;
-        }
+    let Some(door) = door else {
+        return std::future::pending().await;
     };
     door.serve(|question, lines| {
         let (node, treasury) = (Arc::clone(node), Arc::clone(treasury));

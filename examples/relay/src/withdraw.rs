@@ -5,8 +5,8 @@ use crate::{Failure, Payee};
 use coinfuse::config::RelayConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::open_treasury_alone;
-use coinfuse::treasury::Treasury;
-use coinfuse::voucher::MintId;
+use coinfuse::treasury::{Treasury, TreasuryError};
+use coinfuse::voucher::{MintId, PurseError};
 use coinfuse_wire::Msat;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) async fn answer(question: &str, treasury: &Treasury) -> Option<Result
 
 async fn pay(treasury: &Treasury, mint: &str, invoice: &str) -> Result<Value, String> {
     let mint = find(treasury, mint).await?;
-    let paid = treasury.pay(&mint, invoice).await.map_err(sentence)?;
+    let paid = treasury.pay(&mint, invoice).await.map_err(undone)?;
     Ok(json!({ "paid_msat": paid.amount.get(), "fee_msat": paid.fee.get() }))
 }
 
@@ -47,7 +47,7 @@ async fn token(treasury: &Treasury, mint: &str, amount: &str) -> Result<Value, S
     let mint = find(treasury, mint).await?;
     let amount = amount.parse().map_err(|_| "not an amount".to_owned())?;
     let token = treasury.token(&mint, Msat::new(amount)).await;
-    Ok(json!({ "token": token.map_err(sentence)? }))
+    Ok(json!({ "token": token.map_err(undone)? }))
 }
 
 async fn tokens(treasury: &Treasury) -> Result<Value, String> {
@@ -56,6 +56,22 @@ async fn tokens(treasury: &Treasury) -> Result<Value, String> {
         json!({ "token": handed.token, "msat": handed.value.get(), "mint": handed.mint.url().to_string() })
     });
     Ok(json!({ "tokens": each.collect::<Vec<_>>() }))
+}
+
+/// Why nothing was paid out; and what to do if it is not known whether it was.
+fn undone(error: TreasuryError) -> String {
+    let unfinished = matches!(
+        error,
+        TreasuryError::Coins(PurseError::Unfinished { .. } | PurseError::Stopped)
+    );
+    let words = sentence(error);
+    match unfinished {
+        true => format!(
+            "{words}; do not ask twice: `relay redeem` finishes it when the mint is back, and \
+             `relay withdraw --tokens` and `relay earnings` show what came of it"
+        ),
+        false => words,
+    }
 }
 
 /// The mint with this address, or the one with the most coins.
