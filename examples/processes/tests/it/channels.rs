@@ -131,6 +131,22 @@ async fn a_relay_that_is_killed_has_what_its_channel_paid() {
     town.balance_of_all_is(FUNDED).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_settle_in_the_middle_of_a_session_break_nothing_and_gain_nothing() {
+    let town = Town::with_relays().await;
+    let (mut running, socks) = client(&town).await;
+    download(&town, &socks, 8 * MIB).await;
+    let paid = sum(&agreed(&town).await, "paid_msat");
+    assert_eq!(town.settle().await, paid);
+    // Paid with vouchers, or through the next channels.
+    download(&town, &socks, 16 * MIB).await;
+
+    assert_eq!(running.signal("INT").await.code(), Some(0));
+    town.settle().await;
+    town.recover().await;
+    town.balance_of_all_is(FUNDED).await;
+}
+
 /// A client that pays often, and has a channel to each of the three relays.
 async fn client(town: &Town) -> (Running, String) {
     town.init_client(&[town.mint.url()]).await;
