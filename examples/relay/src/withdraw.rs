@@ -10,6 +10,9 @@ use coinfuse::voucher::{MintId, PurseError};
 use coinfuse_wire::Msat;
 use serde_json::{Value, json};
 
+/// The most bytes of a list of tokens; a line between processes has at most 64 KiB.
+const MAX_LIST: usize = 60 << 10;
+
 /// What is asked of a running relay: a word, a mint or `-`, and to whom or what.
 pub(crate) fn question(payee: &Payee) -> String {
     let mint = payee.mint.as_deref().unwrap_or("-");
@@ -55,7 +58,26 @@ async fn tokens(treasury: &Treasury) -> Result<Value, String> {
     let each = tokens.iter().map(|handed| {
         json!({ "token": handed.token, "msat": handed.value.get(), "mint": handed.mint.url().to_string() })
     });
-    Ok(json!({ "tokens": each.collect::<Vec<_>>() }))
+    Ok(fitting(each))
+}
+
+/// As many tokens as fit into the one line of an answer, the oldest first, and how many do not.
+fn fitting(mut tokens: impl Iterator<Item = Value>) -> Value {
+    let (mut listed, mut room, mut more) = (Vec::new(), MAX_LIST, 0_usize);
+    for token in tokens.by_ref() {
+        match room.checked_sub(token.to_string().len() + 1) {
+            Some(left) => {
+                room = left;
+                listed.push(token);
+            }
+            None => {
+                more = 1;
+                break;
+            }
+        }
+    }
+    more += tokens.count();
+    json!({ "tokens": listed, "more": more })
 }
 
 /// Why nothing was paid out; and what to do if it is not known whether it was.
@@ -128,6 +150,30 @@ pub(crate) async fn withdraw(
                 text(&handed["token"])
             );
         }
+        if let Some(more @ 1..) = found.get("more").and_then(Value::as_u64) {
+            println!("and {more} more: they are shown when some of these are forgotten");
+        }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_tokens_stays_within_a_line() {
+        let token = json!({ "token": "x".repeat(1000), "msat": 1 });
+        let tokens = |number| fitting(std::iter::repeat_n(token.clone(), number));
+        let few = tokens(3);
+        assert_eq!(
+            (few["tokens"].as_array().unwrap().len(), &few["more"]),
+            (3, &0.into())
+        );
+        let many = tokens(1000);
+        assert!(many.to_string().len() < 64 << 10);
+        let listed = many["tokens"].as_array().unwrap().len();
+        assert!(listed > 50);
+        assert_eq!(many["more"], 1000 - listed);
+    }
 }
