@@ -16,6 +16,7 @@ use cdk_common::payment::DynMintPayment;
 use cdk_sqlite::MintSqliteDatabase;
 use coinfuse_wire::Msat;
 use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
 use zeroize::Zeroizing;
 
 use crate::config::{Backend, MintConfig, Unit};
@@ -30,11 +31,17 @@ const CACHE_SECONDS: u64 = 60;
 /// How long the background services get to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The mint's threads. Its database waits for a lock by blocking the thread, and whoever holds the
+/// lock needs another one to go on: more than the transactions that may wait at once.
+const THREADS: usize = 4;
+
 /// A Cashu mint that serves on a listener of its own, inside this process.
 pub struct EmbeddedMint {
     mint: Arc<Mint>,
     database: Arc<MintSqliteDatabase>,
     server: Option<Server>,
+    /// Where all of it runs; gone after a shutdown.
+    runtime: Option<Runtime>,
     seed: Zeroizing<[u8; 32]>,
     unit: Unit,
     input_fee_ppk: u64,
@@ -62,8 +69,37 @@ impl Totals {
 
 impl EmbeddedMint {
     /// Opens the database, derives the keys, takes up unfinished business and serves on `listener`.
-    /// The first start of a database takes some 80 ms. Needs a tokio runtime with time and I/O.
+    /// The first start of a database takes some 80 ms. It runs on threads of its own, whatever
+    /// runtime it is started from.
     pub async fn start(
+        config: MintConfig,
+        backend: Backend,
+        listener: TcpListener,
+    ) -> Result<Self, MintError> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("coinfuse-mint")
+            .enable_all()
+            .build()?;
+        let listener = listener.into_std()?;
+        let starting = runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener)?;
+            Self::start_here(config, backend, listener).await
+        });
+        let started = starting.await.map_err(std::io::Error::other);
+        match started.map_err(MintError::from).flatten() {
+            Ok(mut mint) => {
+                mint.runtime = Some(runtime);
+                Ok(mint)
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_here(
         config: MintConfig,
         backend: Backend,
         listener: TcpListener,
@@ -87,6 +123,7 @@ impl EmbeddedMint {
             mint,
             database,
             server: Some(Server::start(listener, routes, config.max_in_flight)),
+            runtime: None,
             seed: config.seed,
             unit: config.unit,
             input_fee_ppk: config.input_fee_ppk,
@@ -177,18 +214,21 @@ impl EmbeddedMint {
             Ok(Err(error)) => tracing::warn!(%error, "the mint did not stop cleanly"),
             Err(_) => tracing::warn!("the mint's services did not stop in time"),
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl Drop for EmbeddedMint {
-    /// Stops serving at once, and the background services soon.
+    /// Stops everything at once.
     fn drop(&mut self) {
-        if self.server.take().is_some()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let mint = Arc::clone(&self.mint);
-            runtime.spawn(async move { mint.stop().await });
-        }
+        self.server = None;
+        self.end();
     }
 }
 

@@ -17,6 +17,9 @@ use crate::cut::CuttableListener;
 /// How long open requests may run on after the order to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What the mint answers with signatures, without waiting for anybody else: a melt waits for Lightning.
+const SIGNING: [&str; 2] = ["/v1/swap", "/v1/mint/bolt11"];
+
 /// A running server. Dropping it stops it at once.
 pub(crate) struct Server {
     stop: Option<oneshot::Sender<()>>,
@@ -30,9 +33,12 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let (cut, knife) = watch::channel(());
         let listener = CuttableListener::new(listener, knife);
-        let places = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
+        let gate = Arc::new(Gate {
+            places: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
+            signing: Semaphore::new(1),
+        });
         let routes = routes.layer(middleware::from_fn(move |request: Request, next: Next| {
-            admit(Arc::clone(&places), request, next)
+            admit(Arc::clone(&gate), request, next)
         }));
         let task = tokio::spawn(async move {
             let serving = axum::serve(listener, routes).with_graceful_shutdown(async {
@@ -67,11 +73,25 @@ impl Drop for Server {
     }
 }
 
+/// Who comes in, and who waits for whom.
+struct Gate {
+    places: Semaphore,
+    /// Requests that the mint answers with signatures write for as long as they run. The database
+    /// has one writer at a time, and makes the others wait by blocking their threads: so they wait
+    /// here.
+    signing: Semaphore,
+}
+
 /// Lets a request through while there is a place, and refuses it at once when there is none: a queue
 /// would only grow.
-async fn admit(places: Arc<Semaphore>, request: Request, next: Next) -> Response {
-    match places.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+async fn admit(gate: Arc<Gate>, request: Request, next: Next) -> Response {
+    let Ok(_place) = gate.places.try_acquire() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let _turn = match SIGNING.contains(&request.uri().path()) {
+        // An error would be a closed semaphore, which this one never is.
+        true => gate.signing.acquire().await.ok(),
+        false => None,
+    };
+    next.run(request).await
 }
