@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
+/// When channels are funded: as for any client, not for circuits that are closed at once.
+const JITTER: Duration = Duration::from_secs(2);
 /// Bytes of one bulk run.
 const BULK: u64 = 512 << 20;
 /// Runs of each bulk figure.
@@ -82,7 +84,7 @@ pub(crate) async fn run(json: bool) -> Result<()> {
             println!("{hops} hop(s), CPU       {} CPU-s/GiB", show(cpu_s_per_gib));
         }
     }
-    let town = Town::start(3).await?;
+    let town = Town::start(3, JITTER).await?;
     let first_byte_ms = first_bytes(&town).await?;
     let (fresh_circuit_ms, fresh_circuit_and_first_byte_ms) = fresh_circuits(&town).await?;
     let figures = Figures {
@@ -129,7 +131,7 @@ fn show(spread: &Spread) -> String {
 }
 
 async fn bulk_figure(hops: usize) -> Result<Bulk> {
-    let town = Town::start(hops).await?;
+    let town = Town::start(hops, JITTER).await?;
     download(&town, 64 << 20).await?;
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {

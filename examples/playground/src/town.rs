@@ -22,9 +22,9 @@ use tokio::net::TcpListener;
 /// Any free port on loopback.
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 /// What the client's person has in a Lightning wallet.
-const LIGHTNING_FUNDS: Msat = Msat::from_sat(1_000_000);
+const LIGHTNING_FUNDS: Msat = Msat::from_sat(10_000_000);
 /// What the client buys ecash for at the start.
-const FUNDING: Msat = Msat::from_sat(100_000);
+const FUNDING: Msat = Msat::from_sat(1_000_000);
 /// What the mints take for an input of a swap, in thousandths of a msat: enough to show in the account.
 const INPUT_FEE: u64 = 100;
 /// The fewest relays: three to use and one to choose from.
@@ -59,8 +59,9 @@ pub(crate) struct Relay {
 }
 
 impl Town {
-    /// Starts everything, the client on the current runtime.
-    pub(crate) async fn start(hops: usize) -> Result<Self> {
+    /// Starts everything, the client on the current runtime. Channels are funded up to `jitter` after
+    /// their circuit stands.
+    pub(crate) async fn start(hops: usize, jitter: Duration) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let lightning = LoopbackLightning::new();
         let mut roles = Vec::new();
@@ -111,8 +112,7 @@ impl Town {
         let mut config = ClientConfig::default();
         config.hops = hops;
         let mut channels = ChannelConfig::new(folder.path().join("channels.redb"));
-        // Nobody watches here, and a download is over in a moment.
-        channels.jitter = Duration::from_millis(50);
+        channels.jitter = jitter;
         config.channels = Some(channels);
         let client = Client::start(config, directory, purse, &[7; 32]).await?;
         Ok(Self {
