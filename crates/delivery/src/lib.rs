@@ -29,6 +29,7 @@ mod dial;
 mod exit;
 mod failure;
 mod limit;
+pub mod mempool;
 mod resolve;
 mod stream;
 mod target;
