@@ -155,6 +155,8 @@ impl Decode for Answer {
             what: "class of the answer",
             got: code.into(),
         };
-        Rejection::from_code(code).map(Self::Rejected).ok_or(unknown)
+        Rejection::from_code(code)
+            .map(Self::Rejected)
+            .ok_or(unknown)
     }
 }

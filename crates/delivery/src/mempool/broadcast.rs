@@ -106,6 +106,8 @@ struct Round<'a> {
     submitters: JoinSet<Event>,
     observers: JoinSet<Event>,
     wish: watch::Sender<Wish>,
+    /// Of observers that came too late to be told: they are asked as soon as they are ready.
+    late_wish: watch::Sender<Wish>,
     delivered: bool,
     not_asked: bool,
 }
@@ -130,6 +132,7 @@ impl<'a> Round<'a> {
             submitters: JoinSet::new(),
             observers: JoinSet::new(),
             wish: watch::Sender::new(Wish::Wait),
+            late_wish: watch::Sender::new(Wish::Probe),
             delivered: false,
             not_asked: false,
         }
@@ -187,7 +190,8 @@ impl<'a> Round<'a> {
         if self.fresh.len() > 1 {
             let on_ready = on_ready.clone();
             let role = Role::observe(&self.submission);
-            let work = self.open_next(role, move || {
+            let wish = self.wish.subscribe();
+            let work = self.open_next(role, wish, move || {
                 // The receiver is gone once there are enough.
                 let _ = on_ready.send(());
             });
@@ -197,9 +201,19 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// In the place of an observer that was lost.
+    fn observe_late(&mut self) {
+        let role = Role::observe(&self.submission);
+        let wish = self.late_wish.subscribe();
+        if let Some(work) = self.open_next(role, wish, || {}) {
+            self.observers.spawn(work);
+        }
+    }
+
     fn submit_to_next(&mut self) {
         let role = Role::Submit(Arc::clone(&self.submission));
-        if let Some(work) = self.open_next(role, || {}) {
+        let wish = self.wish.subscribe();
+        if let Some(work) = self.open_next(role, wish, || {}) {
             self.submitters.spawn(work);
         }
     }
@@ -207,13 +221,13 @@ impl<'a> Round<'a> {
     fn open_next(
         &mut self,
         role: Role,
+        wish: watch::Receiver<Wish>,
         on_ready: impl FnMut() + Send + 'static,
     ) -> Option<impl Future<Output = Event> + Send + 'static> {
         let address = self.fresh.pop_front()?;
         let seed = derive(self.seed, b"peer", self.opened);
         self.opened += 1;
         let setting = self.broadcaster.setting.clone();
-        let wish = self.wish.subscribe();
         Some(async move { speak(&setting, address, role, seed, wish, on_ready).await })
     }
 
@@ -229,6 +243,7 @@ impl<'a> Round<'a> {
                     if matches!(ended, Ok(Event::Seen)) {
                         return Sight::Seen;
                     }
+                    self.observe_late();
                 }
                 Some(ended) = self.submitters.join_next() => self.on_submitted(ended.ok()),
                 () = sleep_until(deadline) => return self.not_seen(),
@@ -259,7 +274,9 @@ impl<'a> Round<'a> {
             return Sight::Blind;
         }
         let deadline = Instant::now() + self.broadcaster.config.probe_within;
-        let _ = self.wish.send(Wish::Probe);
+        for wish in [&self.wish, &self.late_wish] {
+            let _ = wish.send(Wish::Probe);
+        }
         while let Ok(Some(ended)) = timeout_at(deadline, self.observers.join_next()).await {
             if matches!(ended, Ok(Event::Seen)) {
                 return Sight::Seen;

@@ -69,14 +69,18 @@ pub(crate) async fn speak(
     };
     let mut buffer = vec![0; 16 * 1024];
     loop {
+        // Events first: at the greeting's end there may be more to say.
+        while let Some(event) = peer.connection.poll_event() {
+            if event.is_last() {
+                return event;
+            }
+            on_ready();
+            if *wish.borrow_and_update() == Wish::Probe {
+                peer.connection.probe();
+            }
+        }
         if let Err(failure) = peer.transmit(setting.session.processing).await {
             return Event::Failed(failure);
-        }
-        while let Some(event) = peer.connection.poll_event() {
-            match event {
-                Event::Ready => on_ready(),
-                last => return last,
-            }
         }
         peer.step(&mut buffer, &mut wish).await;
     }
@@ -107,12 +111,18 @@ async fn open(
     let (stream, connection) = match sealed {
         Some((stream, cipher)) => {
             let now = since(epoch);
-            (stream, Connection::sealed(cipher, role, config, session_seed, now))
+            (
+                stream,
+                Connection::sealed(cipher, role, config, session_seed, now),
+            )
         }
         None => {
             let stream = dial(setting, address).await?;
             let now = since(epoch);
-            (stream, Connection::plain(network, role, config, session_seed, now))
+            (
+                stream,
+                Connection::plain(network, role, config, session_seed, now),
+            )
         }
     };
     Ok(Peer {
@@ -136,10 +146,7 @@ async fn open_sealed(
     Ok((stream, cipher))
 }
 
-async fn dial(
-    setting: &Setting,
-    address: SocketAddr,
-) -> Result<BufReader<TcpStream>, PeerFailure> {
+async fn dial(setting: &Setting, address: SocketAddr) -> Result<BufReader<TcpStream>, PeerFailure> {
     match timeout(setting.dial_timeout, setting.dialer.dial(address)).await {
         Ok(Ok(stream)) => Ok(BufReader::new(stream)),
         _ => Err(PeerFailure::Disconnected),

@@ -8,9 +8,18 @@ use super::Rejection;
 const REASONS: [(&str, Rejection); 35] = [
     ("txn-already-in-mempool", Rejection::AlreadyKnown),
     ("txn-already-known", Rejection::AlreadyKnown),
-    ("txn-same-nonwitness-data-in-mempool", Rejection::AlreadyKnown),
-    ("Transaction outputs already in utxo set", Rejection::AlreadyKnown),
-    ("Transaction already in block chain", Rejection::AlreadyKnown),
+    (
+        "txn-same-nonwitness-data-in-mempool",
+        Rejection::AlreadyKnown,
+    ),
+    (
+        "Transaction outputs already in utxo set",
+        Rejection::AlreadyKnown,
+    ),
+    (
+        "Transaction already in block chain",
+        Rejection::AlreadyKnown,
+    ),
     ("missing-inputs", Rejection::MissingInputs),
     ("bad-txns-inputs-missingorspent", Rejection::MissingInputs),
     ("Missing inputs", Rejection::MissingInputs),

@@ -291,7 +291,10 @@ impl Checked {
     }
 
     fn spends(&self) -> impl Iterator<Item = OutPoint> {
-        self.transaction.input.iter().map(|input| input.previous_output)
+        self.transaction
+            .input
+            .iter()
+            .map(|input| input.previous_output)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::PeerFailure;
 use bitcoin::consensus::encode::{self, serialize};
+use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::address::Address;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::p2p::message_network::VersionMessage;
-use bitcoin::p2p::ServiceFlags;
 use bitcoin::{Transaction, Wtxid};
 
 /// The longest payload that is listened to: an `inv` of 50,000 items, which is the most that the
@@ -201,4 +201,3 @@ fn version(nonce: u64, relay: bool) -> Vec<u8> {
         relay,
     })
 }
-
