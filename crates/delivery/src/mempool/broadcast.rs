@@ -12,6 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+/// What a peer that is slow to finish can cost, once the transaction was seen.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
+
 /// Which peers to use, and how.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -149,6 +152,9 @@ impl<'a> Round<'a> {
             Sight::NotSeen => self.probe().await,
             sight => sight,
         };
+        if sight == Sight::Seen && !self.delivered {
+            self.finish().await;
+        }
         self.judge(sight)
     }
 
@@ -256,6 +262,18 @@ impl<'a> Round<'a> {
             Some(Event::Delivered) => self.delivered = true,
             Some(Event::NotAsked) => self.not_asked = true,
             _ => self.submit_to_next(),
+        }
+    }
+
+    /// Gives peers that are in the middle of it the time to take the rest, such as a package's
+    /// other part.
+    async fn finish(&mut self) {
+        let deadline = Instant::now() + FINISH_WITHIN;
+        while !self.delivered {
+            match timeout_at(deadline, self.submitters.join_next()).await {
+                Ok(Some(ended)) => self.delivered |= matches!(ended, Ok(Event::Delivered)),
+                _ => return,
+            }
         }
     }
 

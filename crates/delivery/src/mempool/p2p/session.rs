@@ -28,8 +28,10 @@ pub(crate) struct Session {
     state: State,
     /// Whether the peer announces transactions by wtxid (BIP 339).
     by_wtxid: bool,
-    /// Which transactions were handed over, in the submission's order. Each is, once.
-    served: Vec<bool>,
+    /// How often each transaction was handed over, in the submission's order.
+    served: Vec<u8>,
+    /// The peer has what it needs to judge the submission as a whole.
+    complete: bool,
     /// The ping that follows the transaction handed over last.
     ping: Option<u64>,
     pings: u64,
@@ -50,7 +52,8 @@ impl Session {
             seed,
             state: State::Version,
             by_wtxid: false,
-            served: vec![false; transactions],
+            served: vec![0; transactions],
+            complete: false,
             ping: None,
             pings: 0,
             heard: 0,
@@ -190,28 +193,39 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over what is asked for, each transaction once, and a ping after it.
+    /// Hands over what is asked for, and a ping after it.
     fn on_getdata(&mut self, now: Instant, items: &[Inventory]) {
         let Role::Submit(submission) = &self.role else {
             return;
         };
         let before = self.out.len();
-        for (transaction, served) in submission.transactions().iter().zip(&mut self.served) {
-            if !*served && items.iter().any(|item| names(item, transaction)) {
-                *served = true;
+        let parts = submission.transactions().iter().zip(&mut self.served);
+        // A child first: Bitcoin Core drops a parent that pays too little unless it holds a child
+        // that pays for it, and holds a child for a while in the hope of its parent.
+        for (index, (transaction, served)) in parts.enumerate().rev() {
+            let most = if submission.is_package() { 2 } else { 1 };
+            if *served < most && items.iter().any(|item| names(item, transaction)) {
+                *served += 1;
                 let bytes = transaction.bytes().to_vec();
                 self.out.push_back(Outgoing::Tx(bytes));
+                self.complete |= index == 0;
             }
         }
+        // A parent counts if the child was there before it.
+        self.complete &= self.served.last().is_some_and(|child| *child > 0);
         if self.out.len() > before {
-            self.pings += 1;
-            let nonce = self.nonce(self.pings);
-            self.ping = Some(nonce);
-            self.out.push_back(Outgoing::Ping(nonce));
-            self.timers.stop(Timer::Request);
-            let due = now + self.config.processing;
-            self.timers.set(Timer::Processing, due);
+            self.ping_after(now);
         }
+    }
+
+    fn ping_after(&mut self, now: Instant) {
+        self.pings += 1;
+        let nonce = self.nonce(self.pings);
+        self.ping = Some(nonce);
+        self.out.push_back(Outgoing::Ping(nonce));
+        self.timers.stop(Timer::Request);
+        let due = now + self.config.processing;
+        self.timers.set(Timer::Processing, due);
     }
 
     /// A peer works through messages in their order: the pong proves that the transactions before
@@ -222,10 +236,10 @@ impl Session {
         }
         self.ping = None;
         self.timers.stop(Timer::Processing);
-        if self.served.iter().all(|served| *served) {
+        if self.complete {
             self.end(Event::Delivered);
         } else {
-            // The other part of the package may yet be asked for.
+            // The other part of the package may yet be asked for, or the parent once more.
             self.timers.set(Timer::Request, now + self.config.request);
         }
     }
@@ -258,7 +272,7 @@ impl Session {
     }
 
     fn has_served_last(&self) -> bool {
-        self.served.last().copied().unwrap_or(false)
+        self.served.last().is_some_and(|served| *served > 0)
     }
 
     /// One transaction is handed over exactly as Bitcoin Core's private broadcast does it, so that

@@ -158,6 +158,45 @@ fn both_parts_of_a_package_are_handed_over() {
     assert_eq!(talk.event(), Some(Event::Delivered));
 }
 
+fn sent(said: &[NetworkMessage]) -> Vec<&Transaction> {
+    said.iter()
+        .filter_map(|message| match message {
+            NetworkMessage::Tx(transaction) => Some(transaction),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_child_goes_before_its_parent_which_pays_too_little_alone() {
+    let (parent, child, submission) = package(1);
+    let mut talk = Talk::submit(&submission);
+    talk.greet();
+    talk.said();
+    let both = vec![witness_item(&parent), witness_item(&child)];
+    talk.hear(NetworkMessage::GetData(both));
+    assert_eq!(sent(&talk.said()), [&child, &parent]);
+}
+
+#[test]
+fn a_parent_that_went_before_its_child_is_handed_over_once_more() {
+    let (parent, child, submission) = package(1);
+    let mut talk = Talk::submit(&submission);
+    talk.greet();
+    talk.said();
+    for transaction in [&parent, &child, &parent] {
+        assert_eq!(talk.event(), None);
+        talk.hear(NetworkMessage::GetData(vec![witness_item(transaction)]));
+        let said = talk.said();
+        assert_eq!(sent(&said), [transaction]);
+        let Some(NetworkMessage::Ping(nonce)) = said.last() else {
+            panic!("a ping follows");
+        };
+        talk.hear(NetworkMessage::Pong(*nonce));
+    }
+    assert_eq!(talk.event(), Some(Event::Delivered));
+}
+
 #[test]
 fn a_peer_that_has_the_parent_asks_for_the_child_only() {
     let (_, child, submission) = package(1);
@@ -205,16 +244,14 @@ fn a_peer_that_does_not_answer_the_ping_is_left_after_twenty_seconds() {
 
 #[test]
 fn a_transaction_is_handed_over_once_however_often_it_is_asked_for() {
-    let sent = transaction(1, 1);
-    let mut talk = Talk::submit(&single(&sent));
+    let it = transaction(1, 1);
+    let mut talk = Talk::submit(&single(&it));
     talk.greet();
     talk.said();
-    let wanted = vec![witness_item(&sent); 50];
+    let wanted = vec![witness_item(&it); 50];
     talk.hear(NetworkMessage::GetData(wanted.clone()));
     talk.hear(NetworkMessage::GetData(wanted));
-    let said = talk.said();
-    let sent = said.iter().filter(|m| matches!(m, NetworkMessage::Tx(_)));
-    assert_eq!(sent.count(), 1);
+    assert_eq!(sent(&talk.said()).len(), 1);
 }
 
 #[test]
