@@ -176,10 +176,12 @@ impl<'a> Round<'a> {
     }
 
     /// Opens connections until as many observers are ready as are wanted, or no peer is left but
-    /// one to submit to.
+    /// one to submit to, or it has taken as long as three peers that do nothing.
     async fn place_observers(&mut self) {
         let (on_ready, mut ready) = mpsc::unbounded_channel();
-        let mut missing = self.broadcaster.config.observers;
+        let config = &self.broadcaster.config;
+        let deadline = Instant::now() + 3 * (config.dial_timeout + config.session.handshake);
+        let mut missing = config.observers;
         for _ in 0..missing {
             self.observe_next(&on_ready);
         }
@@ -188,6 +190,7 @@ impl<'a> Round<'a> {
                 biased;
                 Some(()) = ready.recv() => missing -= 1,
                 Some(_) = self.observers.join_next() => self.observe_next(&on_ready),
+                () = sleep_until(deadline) => return,
             }
         }
     }

@@ -69,6 +69,9 @@ impl Connection {
     }
 
     fn try_receive(&mut self, now: Instant, bytes: &[u8]) -> Result<(), PeerFailure> {
+        if self.session.is_over() {
+            return Ok(());
+        }
         self.received = self.received.saturating_add(bytes.len() as u64);
         if self.received > self.max_bytes {
             return Err(PeerFailure::Flood);

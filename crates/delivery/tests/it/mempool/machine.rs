@@ -12,6 +12,7 @@ use coinfuse_delivery::mempool::p2p::{Connection, Event, PeerFailure, Role, Sess
 use coinfuse_delivery::mempool::{Network, Submission};
 use coinfuse_wire::Instant;
 use core::time::Duration;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 const SEED: [u8; 32] = [9; 32];
@@ -347,4 +348,58 @@ fn a_wrong_checksum_is_noticed() {
     talk.connection.receive(talk.now, &bytes);
     let failure = PeerFailure::Malformed;
     assert_eq!(talk.event(), Some(Event::Failed(failure)));
+}
+
+#[test]
+fn a_peer_that_never_stops_talking_is_left() {
+    let mut talk = Talk::new(Role::observe(&single(&transaction(1, 1))));
+    talk.greet();
+    for _ in 0..20_000 {
+        talk.hear(NetworkMessage::Ping(1));
+        talk.said();
+    }
+    assert_eq!(talk.event(), Some(Event::Failed(PeerFailure::Flood)));
+}
+
+#[test]
+fn a_second_greeting_is_out_of_order() {
+    let mut talk = Talk::submit(&single(&transaction(1, 1)));
+    talk.greet();
+    talk.hear(NetworkMessage::Verack);
+    let failure = PeerFailure::OutOfOrder;
+    assert_eq!(talk.event(), Some(Event::Failed(failure)));
+}
+
+#[test]
+fn a_payload_that_is_too_long_is_refused_before_it_comes() {
+    let mut talk = Talk::submit(&single(&transaction(1, 1)));
+    let mut header = Magic::REGTEST.to_bytes().to_vec();
+    header.extend_from_slice(b"version\0\0\0\0\0");
+    header.extend_from_slice(&1_800_004_u32.to_le_bytes());
+    header.extend_from_slice(&[0; 4]);
+    talk.connection.receive(talk.now, &header);
+    let failure = PeerFailure::TooLong;
+    assert_eq!(talk.event(), Some(Event::Failed(failure)));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_peer_says_is_no_accident_of_ours(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        ready: bool,
+    ) {
+        let mut talk = Talk::submit(&single(&transaction(1, 1)));
+        if ready {
+            talk.greet();
+        }
+        talk.connection.receive(talk.now, &bytes);
+        let framed = Magic::REGTEST.to_bytes();
+        talk.connection.receive(talk.now, &[&framed[..], &bytes].concat());
+        talk.connection.poll_transmit();
+        // However that went, it ends.
+        while talk.connection.poll_timeout().is_some() {
+            talk.wait();
+        }
+        prop_assert!(talk.event().is_some_and(Event::is_last));
+    }
 }
