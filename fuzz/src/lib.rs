@@ -9,6 +9,7 @@ mod circuit;
 mod directory;
 mod laws;
 mod machines;
+mod mempool;
 mod onion;
 mod target;
 mod voucher;
@@ -20,6 +21,7 @@ pub use channel::{
 pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
+pub use mempool::{mempool_session, mempool_submission};
 pub use onion::{onion_build, onion_peel, onion_record, onion_reply, onion_reply_path};
 pub use target::target;
 pub use voucher::voucher;
@@ -29,7 +31,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -42,6 +44,8 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("descriptor", descriptor),
     ("directory_file", directory_file),
     ("exit_policy", exit_policy),
+    ("mempool_session", mempool_session),
+    ("mempool_submission", mempool_submission),
     ("onion_build", onion_build),
     ("onion_peel", onion_peel),
     ("onion_record", onion_record),

@@ -1,4 +1,7 @@
-//! What the last hop of a circuit does.
+//! What the last hop of a path does.
+//!
+//! Transactions for the Bitcoin network have the module [`mempool`] to themselves. All else here is
+//! about streams.
 //!
 //! A stream arrives at the last hop with a [`Target`], and a [`Delivery`] opens what it asks for.
 //! There is one today, the [`Exit`]: TCP connections, within an
@@ -29,6 +32,7 @@ mod dial;
 mod exit;
 mod failure;
 mod limit;
+pub mod mempool;
 mod resolve;
 mod stream;
 mod target;

@@ -4,6 +4,7 @@
 mod failure;
 mod fakes;
 mod limits;
+mod mempool;
 mod policy;
 mod racing;
 mod target;
