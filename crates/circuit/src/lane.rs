@@ -9,10 +9,12 @@
 //!   answered    0 | length u16 | handshake                               then records
 //!           or  refusal u8                                               and the stream ends
 //! data lane     2 | circuit u32                                          then records
+//! packet lane   3                                                        then frames
 //! ```
 //!
 //! The circuit number is chosen by the side that opens the circuit and means something on this
-//! link only.
+//! link only. A *packet lane* belongs to no circuit: one-shot packets travel on it, one behind the
+//! other; `docs/spec/onion.md` has its frames.
 
 use crate::session::MAX_HANDSHAKE;
 use coinfuse_wire::{Decode, DecodeError, Encode, Reader, Writer};
@@ -40,6 +42,8 @@ pub enum LaneHeader {
         /// The circuit's number.
         circuit: CircuitNumber,
     },
+    /// A lane for one-shot packets.
+    Packets,
 }
 
 impl LaneHeader {
@@ -48,6 +52,7 @@ impl LaneHeader {
         match kind {
             1 => Ok(8),
             2 => Ok(5),
+            3 => Ok(1),
             got => Err(DecodeError::Unknown {
                 what: "lane",
                 got: got.into(),
@@ -73,6 +78,7 @@ impl Encode for LaneHeader {
                 out.u8(2);
                 out.u32(circuit.0);
             }
+            Self::Packets => out.u8(3),
         }
     }
 }
@@ -81,6 +87,9 @@ impl Decode for LaneHeader {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let kind = reader.u8("lane")?;
         Self::len_from_kind(kind)?;
+        if kind == 3 {
+            return Ok(Self::Packets);
+        }
         let circuit = CircuitNumber(reader.u32("circuit number")?);
         if kind == 2 {
             return Ok(Self::Data { circuit });

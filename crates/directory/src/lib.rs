@@ -51,8 +51,8 @@ pub use address::AddressClass;
 pub use coinfuse_wire::Price;
 pub use descriptor::{
     BuildError, Descriptor, DescriptorBody, DescriptorError, LinkKey, MintOffer, MintUnit, MintUrl,
-    MintUrlError, OnionKey, OperatorTag, OperatorTagError, RelayKeys, Suite, UnverifiedDescriptor,
-    VoucherKey,
+    MintUrlError, OnionKey, OperatorTag, OperatorTagError, PacketKey, PacketOffer, PacketPrice,
+    RelayKeys, Suite, UnverifiedDescriptor, VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};

@@ -77,6 +77,7 @@ mod book;
 #[cfg(test)]
 mod crafted;
 mod filter;
+mod frame;
 mod key;
 mod layer;
 mod open;
@@ -87,9 +88,11 @@ mod record;
 mod reply;
 mod ring;
 mod seal;
+mod service;
 
 pub use book::{BookFull, ReplyBook, ReplyError};
 pub use filter::{NotFirst, TagFilter};
+pub use frame::{Frame, FrameKind, INTRODUCTION_LABEL, Introduction};
 pub use key::{NotAKey, OnionKey, OnionSecret};
 pub use layer::{PeelError, TooLong};
 pub use open::{Delivery, OpenError, Opened, Tag, Task};
@@ -99,6 +102,7 @@ pub use question::{Destination, Question, Via};
 pub use record::{HOP_RECORD_LEN, HopRecord, NextHop, PaymentBytes, PaymentLenError, Role, Terms};
 pub use reply::{HopCountError, ReplyPath, ReplyTicket};
 pub use ring::{KeyRing, RingConfig};
+pub use service::{Reply, ServiceRefusal};
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 //! Two halves, both small:
 //!
 //! * **Units.** A bare `u64` never says of what. [`Msat`], [`ByteCount`], [`Rate`], [`Price`], [`UnixTime`],
-//!   [`Instant`], [`RelayId`], [`ServiceCode`] and [`HopIndex`] do, and only the sums that make
+//!   [`Instant`], [`RelayId`], [`ServiceCode`], [`PacketSize`] and [`HopIndex`] do, and only the sums that make
 //!   sense compile. All arithmetic is on integers, and either checked or saturating.
 //! * **Codec.** [`Reader`] takes bytes apart without ever panicking or reading past the end,
 //!   [`Writer`] puts them together, [`Decode`] and [`Encode`] tie both to a type, and [`TlvStream`]
@@ -35,6 +35,7 @@
 mod bucket;
 mod codec;
 mod id;
+mod packet;
 mod time;
 mod tlv;
 mod units;
@@ -42,6 +43,7 @@ mod units;
 pub use bucket::TokenBucket;
 pub use codec::{Decode, DecodeError, Encode, Reader, Writer};
 pub use id::{HopIndex, RelayId, ServiceCode};
+pub use packet::PacketSize;
 pub use time::{Instant, UnixTime};
 pub use tlv::{TlvField, TlvStream, TlvWriter};
 pub use units::{ByteCount, Msat, Price, Rate};

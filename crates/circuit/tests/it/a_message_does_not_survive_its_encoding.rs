@@ -140,7 +140,7 @@ fn lane() -> impl Strategy<Value = LaneHeader> {
     let data = any::<u32>().prop_map(|circuit| LaneHeader::Data {
         circuit: CircuitNumber(circuit),
     });
-    prop_oneof![control, data]
+    prop_oneof![control, data, Just(LaneHeader::Packets)]
 }
 
 /// Decoding gives the value back, and no shorter or longer bytes do.

@@ -21,6 +21,9 @@ pub(crate) enum LaneError {
     /// The bytes are not records.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The bytes are not frames of a packet lane.
+    #[error("not a frame of a packet lane")]
+    Frame,
 }
 
 /// Reads records from a lane.
@@ -35,6 +38,11 @@ impl LaneReader {
             recv,
             assembler: Assembler::new(),
         }
+    }
+
+    /// The stream, before the first record was read.
+    pub(crate) fn into_stream(self) -> RecvStream {
+        self.recv
     }
 
     /// Reads bytes that come before the records.

@@ -78,6 +78,16 @@ impl Link {
         self.connection.rtt()
     }
 
+    /// 32 secret bytes that both ends of this link, and nobody else, derive from it (RFC 5705).
+    /// `None` once the link is gone.
+    pub fn export_keying_material(&self, label: &[u8]) -> Option<[u8; 32]> {
+        let mut exported = [0; 32];
+        let done = self
+            .connection
+            .export_keying_material(&mut exported, label, &[]);
+        done.ok().map(|()| exported)
+    }
+
     /// Packets, bytes and losses so far.
     pub fn stats(&self) -> quinn::ConnectionStats {
         self.connection.stats()

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 /// Streams that a circuit takes: the control lane and the data lane.
 pub(super) const STREAMS_PER_CIRCUIT: u32 = 2;
+/// Streams for one-shot packets, beside those of circuits: one, and one that replaces it.
+const PACKET_LANES: u32 = 2;
 
 /// Which side of the handshake a configuration is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,7 +19,10 @@ pub(super) enum Side {
 }
 
 pub(super) fn transport_config(limits: &LinkLimits, side: Side) -> Arc<TransportConfig> {
-    let streams = limits.max_circuits.saturating_mul(STREAMS_PER_CIRCUIT);
+    let streams = limits
+        .max_circuits
+        .saturating_mul(STREAMS_PER_CIRCUIT)
+        .saturating_add(PACKET_LANES);
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(streams.into())

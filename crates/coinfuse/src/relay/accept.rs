@@ -100,6 +100,7 @@ async fn serve_lane(
                 pump::run_data_lane(cell, reader, send).await;
             }
         }
+        LaneHeader::Packets => {}
         LaneHeader::Control {
             circuit,
             suite,

@@ -2,6 +2,7 @@
 
 use super::keys::RelayKeys;
 use super::mint::MintOffer;
+use super::packets::PacketOffer;
 use super::{BuildError, Descriptor, fields};
 use crate::{ExitPolicy, Identity};
 use coinfuse_wire::{ByteCount, Price, RelayId, ServiceCode, UnixTime};
@@ -111,6 +112,8 @@ pub struct DescriptorBody {
     pub operator: Option<OperatorTag>,
     /// Bytes per second that the relay says it can carry, if told.
     pub capacity: Option<ByteCount>,
+    /// On which terms one-shot packets are taken, if they are.
+    pub packets: Option<PacketOffer>,
 }
 
 impl DescriptorBody {
@@ -144,6 +147,7 @@ impl DescriptorBody {
             suites: vec![Suite::AES, Suite::CHACHA],
             operator: None,
             capacity: None,
+            packets: None,
         }
     }
 

@@ -17,6 +17,7 @@
 //! | 24 | suites | each a byte |
 //! | 27 | operator | text; absent when not told |
 //! | 29 | capacity | varint bytes per second; absent when not told |
+//! | 31 | packets | see [`PacketOffer`](super::PacketOffer); absent when none are taken |
 //!
 //! Types below 26 are always there. Integers are big-endian.
 
@@ -51,6 +52,9 @@ pub(super) fn encode(body: &DescriptorBody) -> Vec<u8> {
     if let Some(capacity) = &body.capacity {
         out.value(29, capacity);
     }
+    if let Some(packets) = &body.packets {
+        out.value(31, packets);
+    }
     out.into_bytes()
 }
 
@@ -80,6 +84,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
             .map(|field| decode_operator(field.value))
             .transpose()?,
         capacity: fields.may(29)?.map(|field| field.parse()).transpose()?,
+        packets: fields.may(31)?.map(|field| field.parse()).transpose()?,
     };
     fields.finish()?;
     Ok(body)

@@ -62,6 +62,14 @@ public_key!(
     33
 );
 
+public_key!(
+    /// The secp256k1 key for one-shot packets, compressed. A relay changes it each epoch.
+    ///
+    /// That it is a point on the curve is checked where a packet is made.
+    PacketKey,
+    33
+);
+
 /// The keys of a relay, beside its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayKeys {

@@ -4,10 +4,12 @@ mod body;
 mod fields;
 mod keys;
 mod mint;
+mod packets;
 
 pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Suite};
-pub use keys::{LinkKey, OnionKey, RelayKeys, VoucherKey};
+pub use keys::{LinkKey, OnionKey, PacketKey, RelayKeys, VoucherKey};
 pub use mint::{MintOffer, MintUnit, MintUrl, MintUrlError};
+pub use packets::{PacketOffer, PacketPrice};
 
 use crate::identity::{Identity, SIGNATURE_LEN, verify_signature};
 use coinfuse_wire::{DecodeError, Reader, RelayId, UnixTime};

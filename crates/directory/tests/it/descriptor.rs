@@ -2,10 +2,10 @@
 
 use crate::{NOW, identity, keys, relay};
 use coinfuse_directory::{
-    BuildError, Descriptor, DescriptorBody, DescriptorError, MintOffer, MintUnit, Price, Suite,
-    UnverifiedDescriptor,
+    BuildError, Descriptor, DescriptorBody, DescriptorError, MintOffer, MintUnit, PacketKey,
+    PacketOffer, PacketPrice, Price, Suite, UnverifiedDescriptor,
 };
-use coinfuse_wire::{ByteCount, DecodeError, Rate, ServiceCode, UnixTime};
+use coinfuse_wire::{ByteCount, DecodeError, Msat, Rate, ServiceCode, UnixTime};
 use core::time::Duration;
 use proptest::prelude::*;
 
@@ -37,6 +37,17 @@ fn full() -> Descriptor {
         body.suites = vec![Suite::CHACHA, Suite::new(77)];
         body.operator = Some("alice.example".parse().unwrap());
         body.capacity = Some(ByteCount::from_mib(12));
+        body.packets = Some(PacketOffer {
+            key: PacketKey::new([2; 33]),
+            good_until: UnixTime::from_secs(1_800_000_000),
+            price: PacketPrice {
+                small: Msat::new(16),
+                large: Msat::new(64),
+                service: Msat::new(1 << 40),
+                delay: Msat::ZERO,
+            },
+            max_delay: Duration::from_millis(60_001),
+        });
     })
 }
 
