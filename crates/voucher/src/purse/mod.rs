@@ -35,13 +35,16 @@ use crate::id::VoucherId;
 use crate::keyring::Keyring;
 use crate::refusal::{Refusal, Remedy};
 use crate::unit::MintId;
+use book::Book;
 use coinfuse_wire::{Msat, RelayId, UnixTime};
 use order::{bought, buy_at, in_order, value};
 use plan::Wish;
+use record::{Held, Standing};
 use refund::refund_at;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Change;
 use till::Till;
 
 const DAY: u64 = 24 * 3600;
@@ -56,6 +59,9 @@ const DAY: u64 = 24 * 3600;
 /// [`Self::credited`] and forgotten, or [`Self::refused`] and kept until its locktime, when
 /// [`Self::refund_expired`] takes the coin back. Presenting twice does no harm: the relay answers
 /// that it is credited already.
+///
+/// Where nobody answers for each voucher, it is **given away** ([`Self::give_away`]) before it
+/// leaves: it is never used again, and comes back after its locktime if its relay did not take it.
 #[derive(Clone)]
 pub struct Purse {
     till: Arc<Till>,
@@ -208,17 +214,33 @@ impl Purse {
         }
     }
 
-    /// The vouchers that were bought and neither credited nor refused: for `relay`, or for all.
-    /// After a crash these are presented again, each for its account.
+    /// The vouchers that were bought and neither credited nor refused nor given away: for `relay`,
+    /// or for all. After a crash these are presented again, each for its account.
     pub async fn unsettled(&self, relay: Option<RelayId>) -> Vec<Bought> {
         self.till
             .read(|book| {
-                let open = book.vouchers().filter(|(_, held)| !held.refused);
+                let open = book
+                    .vouchers()
+                    .filter(|(_, held)| held.standing == Standing::Open);
                 open.filter(|(_, held)| relay.is_none_or(|relay| relay == held.terms.relay))
                     .map(|(id, held)| bought(id, held))
                     .collect()
             })
             .await
+    }
+
+    /// These leave the purse for where nobody acknowledges them one by one, in packets say. When
+    /// this returns true they are not unsettled any more, also after a crash; they are to be
+    /// forgotten with [`Self::credited`] when it is known that they were taken. False if one of
+    /// them is not unsettled: then nothing has changed.
+    pub async fn give_away(&self, ids: &[VoucherId]) -> Result<bool, PurseError> {
+        let ids = ids.to_vec();
+        self.run(|till| async move {
+            let (given, written) = till.change(|book| give_away(book, &ids)).await?;
+            written.wait().await?;
+            Ok(given)
+        })
+        .await
     }
 
     /// The relay has acknowledged these; they are forgotten. Unknown ones are passed over.
@@ -249,7 +271,7 @@ impl Purse {
                         Remedy::Retry => None,
                         Remedy::Drop => book.drop_voucher(&id),
                         Remedy::Refund => book.voucher_mut(&id).cloned().map(|mut held| {
-                            held.refused = true;
+                            held.standing = Standing::Refused;
                             book.put_voucher(id, held)
                         }),
                     };
@@ -261,7 +283,7 @@ impl Purse {
         .await
     }
 
-    /// What is locked in vouchers, unsettled and refused.
+    /// What is locked in vouchers: unsettled, refused and given away.
     pub async fn locked(&self) -> Msat {
         self.till
             .read(|book| book.vouchers().map(|(_, held)| value(held)).sum())
@@ -295,6 +317,32 @@ impl Purse {
         F: Future<Output = Result<T, PurseError>> + Send + 'static,
     {
         run(&self.till, work).await
+    }
+}
+
+/// All or none of them.
+fn give_away(book: &mut Book, ids: &[VoucherId]) -> (bool, Vec<Change>) {
+    let given = ids.iter().map(|id| {
+        let held = book
+            .voucher_mut(id)
+            .filter(|held| held.standing == Standing::Open)?;
+        let standing = Standing::Given;
+        Some((
+            *id,
+            Held {
+                standing,
+                ..held.clone()
+            },
+        ))
+    });
+    match given.collect::<Option<Vec<_>>>() {
+        None => (false, Vec::new()),
+        Some(given) => {
+            let changes = given
+                .into_iter()
+                .map(|(id, held)| book.put_voucher(id, held));
+            (true, changes.collect())
+        }
     }
 }
 

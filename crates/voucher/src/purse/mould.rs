@@ -1,6 +1,6 @@
 //! From a line of a swap to what the mint signs, and back to a coin.
 
-use super::record::{Coin, Content, Held, Output, Salt, Swap, Terms};
+use super::record::{Coin, Content, Held, Output, Salt, Standing, Swap, Terms};
 use crate::blank::{BlankError, VoucherBlank};
 use crate::id::{VoucherId, coin_point};
 use crate::key::{add, derive_key, multiply, subtract};
@@ -231,7 +231,7 @@ impl Mould {
                     counter: *counter,
                     terms: **terms,
                     voucher: blank.complete(unblind(r)?, dleq),
-                    refused: false,
+                    standing: Standing::Open,
                 };
                 Cast::Voucher(Box::new((blank.id(), held)))
             }

@@ -44,6 +44,10 @@ pub struct Bought {
     pub id: VoucherId,
     /// Whom it is for.
     pub relay: RelayId,
+    /// The key of the relay that it is locked to; for another one it is worth nothing.
+    pub voucher_key: VoucherPublicKey,
+    /// The mint whose coin it is.
+    pub mint: MintId,
     /// The token of the account that it was bought for.
     pub account: [u8; 32],
     /// What it is worth.
@@ -131,6 +135,8 @@ pub(super) fn bought(id: &VoucherId, held: &Held) -> Bought {
     Bought {
         id: *id,
         relay: held.terms.relay,
+        voucher_key: held.terms.voucher_key,
+        mint: held.mint.clone(),
         account: held.terms.account,
         value: value(held),
         voucher: held.voucher.clone(),

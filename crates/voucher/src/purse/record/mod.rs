@@ -120,8 +120,40 @@ pub(crate) struct Held {
     pub(crate) counter: u64,
     pub(crate) terms: Terms,
     pub(crate) voucher: Voucher,
-    /// True when its relay has refused it: it waits for its locktime.
-    pub(crate) refused: bool,
+    pub(crate) standing: Standing,
+}
+
+/// What has become of a voucher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Bought, to be presented.
+    Open,
+    /// Refused by its relay: it waits for its locktime.
+    Refused,
+    /// Out of the purse's hands, and perhaps taken: never used again, and taken back after its
+    /// locktime if it was not.
+    Given,
+}
+
+impl Encode for Standing {
+    fn encode(&self, out: &mut Writer) {
+        out.u8(match self {
+            Self::Open => 0,
+            Self::Refused => 1,
+            Self::Given => 2,
+        });
+    }
+}
+
+impl Decode for Standing {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8("standing")? {
+            0 => Ok(Self::Open),
+            1 => Ok(Self::Refused),
+            2 => Ok(Self::Given),
+            _ => Err(DecodeError::Invalid { what: "standing" }),
+        }
+    }
 }
 
 impl Encode for Held {
@@ -132,7 +164,7 @@ impl Encode for Held {
         out.varint(self.counter);
         out.value(&self.terms);
         out.value(&self.voucher);
-        out.u8(self.refused.into());
+        out.value(&self.standing);
     }
 }
 
@@ -145,7 +177,7 @@ impl Decode for Held {
             counter: reader.varint("counter")?,
             terms: Terms::decode(reader)?,
             voucher: Voucher::decode(reader)?,
-            refused: read_bool(reader)?,
+            standing: Standing::decode(reader)?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod crash;
 mod foreign;
 mod foreign_crash;
 mod foreign_walk;
+mod given;
 mod token;
 mod token_crash;
 mod town;
