@@ -46,13 +46,15 @@ mod identity;
 mod path;
 mod policy;
 mod text;
+mod work;
 
 pub use address::AddressClass;
 pub use coinfuse_wire::Price;
 pub use descriptor::{
-    BuildError, Descriptor, DescriptorBody, DescriptorError, LinkKey, MintOffer, MintUnit, MintUrl,
-    MintUrlError, OnionKey, OperatorTag, OperatorTagError, PacketKey, PacketOffer, PacketPrice,
-    RelayKeys, Suite, UnverifiedDescriptor, VoucherKey,
+    BlindedId, BuildError, Country, CountryError, Descriptor, DescriptorBody, DescriptorError,
+    LinkKey, Load, MintOffer, MintUnit, MintUrl, MintUrlError, OnionKey, OperatorTag,
+    OperatorTagError, PacketKey, PacketOffer, PacketPrice, RelayKeys, Suite, UnverifiedDescriptor,
+    VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};
@@ -61,6 +63,7 @@ pub use policy::{
     Action, AddressPattern, Coverage, ExitPolicy, Network, PolicyError, PortRange, Refusal, Rule,
 };
 pub use text::{DirectoryFile, LINE_PREFIX, LineError, LineProblem, TextError};
+pub use work::{WorkNonce, find_work, work_bits};
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

@@ -1,10 +1,11 @@
 //! What a relay says about itself.
 
-use super::keys::RelayKeys;
+use super::claims::{Country, Load};
+use super::keys::{BlindedId, RelayKeys};
 use super::mint::MintOffer;
 use super::packets::PacketOffer;
 use super::{BuildError, Descriptor, fields};
-use crate::{ExitPolicy, Identity};
+use crate::{ExitPolicy, Identity, WorkNonce, work_bits};
 use coinfuse_wire::{ByteCount, Price, RelayId, ServiceCode, UnixTime};
 use core::fmt;
 use core::net::SocketAddr;
@@ -114,6 +115,18 @@ pub struct DescriptorBody {
     pub capacity: Option<ByteCount>,
     /// On which terms one-shot packets are taken, if they are.
     pub packets: Option<PacketOffer>,
+    /// How busy it is, if told.
+    pub load: Option<Load>,
+    /// Other relays that the same people run; at most [`MAX_FAMILY`](Self::MAX_FAMILY). It counts
+    /// only where both name each other; see [`is_family_of`](Self::is_family_of).
+    pub family: BTreeSet<RelayId>,
+    /// Where it is, if told.
+    pub country: Option<Country>,
+    /// The hidden services that it is an introduction or rendezvous point for, by names that only
+    /// those who know a service can derive; at most [`MAX_BLINDED_IDS`](Self::MAX_BLINDED_IDS).
+    pub blinded_ids: BTreeSet<BlindedId>,
+    /// The work that was put into the relay's name, if any.
+    pub work: Option<WorkNonce>,
 }
 
 impl DescriptorBody {
@@ -125,6 +138,10 @@ impl DescriptorBody {
     pub const MAX_MINTS: usize = 8;
     /// The most suites.
     pub const MAX_SUITES: usize = 8;
+    /// The largest family, the relay itself not counted.
+    pub const MAX_FAMILY: usize = 16;
+    /// The most blinded ids.
+    pub const MAX_BLINDED_IDS: usize = 32;
     /// How long a descriptor holds unless said otherwise: a day.
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -148,6 +165,11 @@ impl DescriptorBody {
             operator: None,
             capacity: None,
             packets: None,
+            load: None,
+            family: BTreeSet::new(),
+            country: None,
+            blinded_ids: BTreeSet::new(),
+            work: None,
         }
     }
 
@@ -162,5 +184,16 @@ impl DescriptorBody {
     /// Whether the relay offers `service`.
     pub fn offers(&self, service: ServiceCode) -> bool {
         self.services.contains(&service)
+    }
+
+    /// Whether both say that the same people run them. One side alone could say it to keep a
+    /// stranger out of paths.
+    pub fn is_family_of(&self, other: &Self) -> bool {
+        self.family.contains(&other.relay) && other.family.contains(&self.relay)
+    }
+
+    /// What the work in the relay's name is worth; see [`work_bits`].
+    pub fn work_bits(&self) -> u32 {
+        self.work.map_or(0, |nonce| work_bits(&self.relay, nonce))
     }
 }

@@ -18,6 +18,11 @@
 //! | 27 | operator | text; absent when not told |
 //! | 29 | capacity | varint bytes per second; absent when not told |
 //! | 31 | packets | see [`PacketOffer`](super::PacketOffer); absent when none are taken |
+//! | 33 | load | a byte, 0 to 3; absent when not told |
+//! | 35 | family | each 32 bytes, increasing; absent when empty |
+//! | 37 | country | two letters; absent when not told |
+//! | 39 | blinded ids | each 32 bytes, increasing; absent when empty |
+//! | 41 | work | `u64`; absent when none was done |
 //!
 //! Types below 26 are always there. Integers are big-endian.
 
@@ -25,9 +30,7 @@ use super::body::{DescriptorBody, OperatorTag, Suite};
 use super::keys::RelayKeys;
 use super::mint::MintOffer;
 use crate::ExitPolicy;
-use coinfuse_wire::{
-    Decode, DecodeError, Encode, Reader, ServiceCode, TlvField, TlvStream, TlvWriter, Writer,
-};
+use coinfuse_wire::{Decode, DecodeError, Encode, Reader, TlvField, TlvStream, TlvWriter, Writer};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeSet;
 
@@ -55,7 +58,27 @@ pub(super) fn encode(body: &DescriptorBody) -> Vec<u8> {
     if let Some(packets) = &body.packets {
         out.value(31, packets);
     }
+    encode_claims(body, &mut out);
     out.into_bytes()
+}
+
+/// What ranks a relay, rather than saying how to use it.
+fn encode_claims(body: &DescriptorBody, out: &mut TlvWriter) {
+    if let Some(load) = &body.load {
+        out.value(33, load);
+    }
+    if !body.family.is_empty() {
+        out.field(35, &concat(&body.family));
+    }
+    if let Some(country) = &body.country {
+        out.value(37, country);
+    }
+    if !body.blinded_ids.is_empty() {
+        out.field(39, &concat(&body.blinded_ids));
+    }
+    if let Some(work) = &body.work {
+        out.value(41, work);
+    }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
@@ -74,7 +97,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
             voucher: fields.value(12, "voucher key")?,
         },
         addresses: decode_addresses(fields.need(14, "addresses")?.value)?,
-        services: decode_services(fields.need(16, "services")?.value)?,
+        services: decode_set(
+            fields.need(16, "services")?.value,
+            DescriptorBody::MAX_SERVICES,
+            "services",
+        )?,
         price: fields.value(18, "price")?,
         mints: decode_mints(fields.need(20, "mints")?.value)?,
         exit_policy: fields.value::<ExitPolicy>(22, "exit policy")?,
@@ -85,6 +112,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
             .transpose()?,
         capacity: fields.may(29)?.map(|field| field.parse()).transpose()?,
         packets: fields.may(31)?.map(|field| field.parse()).transpose()?,
+        load: fields.may(33)?.map(|field| field.parse()).transpose()?,
+        family: fields.set(35, DescriptorBody::MAX_FAMILY, "family")?,
+        country: fields.may(37)?.map(|field| field.parse()).transpose()?,
+        blinded_ids: fields.set(39, DescriptorBody::MAX_BLINDED_IDS, "blinded ids")?,
+        work: fields.may(41)?.map(|field| field.parse()).transpose()?,
     };
     fields.finish()?;
     Ok(body)
@@ -124,6 +156,20 @@ impl<'a> Fields<'a> {
 
     fn value<T: Decode>(&mut self, kind: u64, what: &'static str) -> Result<T, DecodeError> {
         self.need(kind, what)?.parse()
+    }
+
+    /// A set that is left out when it is empty.
+    fn set<T: Decode + Ord>(
+        &mut self,
+        kind: u64,
+        max: usize,
+        what: &'static str,
+    ) -> Result<BTreeSet<T>, DecodeError> {
+        match self.may(kind)? {
+            None => Ok(BTreeSet::new()),
+            Some(TlvField { value: [], .. }) => Err(DecodeError::NotCanonical { what }),
+            Some(field) => decode_set(field.value, max, what),
+        }
     }
 
     /// Passes over what is left, if all of it is odd; as the largest type is, which nobody has.
@@ -216,17 +262,17 @@ fn decode_address(reader: &mut Reader<'_>) -> Result<SocketAddr, DecodeError> {
     Ok(SocketAddr::new(ip, port))
 }
 
-fn decode_services(value: &[u8]) -> Result<BTreeSet<ServiceCode>, DecodeError> {
-    let codes = list(
-        value,
-        DescriptorBody::MAX_SERVICES,
-        "services",
-        ServiceCode::decode,
-    )?;
-    if !codes.is_sorted_by(|a, b| a < b) {
-        return Err(DecodeError::NotCanonical { what: "services" });
+/// Items in increasing order, which is their one encoding.
+fn decode_set<T: Decode + Ord>(
+    value: &[u8],
+    max: usize,
+    what: &'static str,
+) -> Result<BTreeSet<T>, DecodeError> {
+    let items = list(value, max, what, T::decode)?;
+    if !items.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::NotCanonical { what });
     }
-    Ok(codes.into_iter().collect())
+    Ok(items.into_iter().collect())
 }
 
 fn decode_mints(value: &[u8]) -> Result<Vec<MintOffer>, DecodeError> {

@@ -70,6 +70,12 @@ public_key!(
     33
 );
 
+public_key!(
+    /// The name of a hidden service for a period, which only those who know the service can derive.
+    BlindedId,
+    32
+);
+
 /// The keys of a relay, beside its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayKeys {

@@ -1,13 +1,15 @@
 //! Descriptors of relays: bytes, parsed, verified.
 
 mod body;
+mod claims;
 mod fields;
 mod keys;
 mod mint;
 mod packets;
 
 pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Suite};
-pub use keys::{LinkKey, OnionKey, PacketKey, RelayKeys, VoucherKey};
+pub use claims::{Country, CountryError, Load};
+pub use keys::{BlindedId, LinkKey, OnionKey, PacketKey, RelayKeys, VoucherKey};
 pub use mint::{MintOffer, MintUnit, MintUrl, MintUrlError};
 pub use packets::{PacketOffer, PacketPrice};
 

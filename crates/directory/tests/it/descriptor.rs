@@ -2,8 +2,8 @@
 
 use crate::{NOW, identity, keys, relay};
 use coinfuse_directory::{
-    BuildError, Descriptor, DescriptorBody, DescriptorError, MintOffer, MintUnit, PacketKey,
-    PacketOffer, PacketPrice, Price, Suite, UnverifiedDescriptor,
+    BlindedId, BuildError, Descriptor, DescriptorBody, DescriptorError, Load, MintOffer, MintUnit,
+    PacketKey, PacketOffer, PacketPrice, Price, Suite, UnverifiedDescriptor, WorkNonce, work_bits,
 };
 use coinfuse_wire::{ByteCount, DecodeError, Msat, Rate, ServiceCode, UnixTime};
 use core::time::Duration;
@@ -48,6 +48,11 @@ fn full() -> Descriptor {
             },
             max_delay: Duration::from_millis(60_001),
         });
+        body.load = Some(Load::High);
+        body.family = [2, 3].map(|number| identity(number).relay_id()).into();
+        body.country = Some("IS".parse().unwrap());
+        body.blinded_ids = [7, 8].map(|byte| BlindedId::new([byte; 32])).into();
+        body.work = Some(WorkNonce::new(4711));
     })
 }
 
@@ -175,6 +180,72 @@ fn fields_out_of_bounds_are_refused_before_they_are_signed() {
         matches!(wordy, BuildError::TooLong { got } if got > 4096),
         "{wordy:?}"
     );
+}
+
+#[test]
+fn sets_are_bounded_in_order_and_absent_when_empty() {
+    let ids = |count: u16| (0..count).map(|n| identity(n).relay_id()).collect();
+    let too_large = |what, got, max| BuildError::Field(DecodeError::TooLarge { what, got, max });
+    let signed = |change: &dyn Fn(&mut DescriptorBody)| {
+        let mut body = DescriptorBody::new(&identity(1), keys(), NOW);
+        change(&mut body);
+        body.sign(&identity(1)).map(|_| ())
+    };
+    assert_eq!(signed(&|body| body.family = ids(16)), Ok(()));
+    assert_eq!(
+        signed(&|body| body.family = ids(17)),
+        Err(too_large("family", 17, 16))
+    );
+    let blinded = |count| (0..count).map(|n| BlindedId::new([n; 32])).collect();
+    assert_eq!(signed(&|body| body.blinded_ids = blinded(32)), Ok(()));
+    assert_eq!(
+        signed(&|body| body.blinded_ids = blinded(33)),
+        Err(too_large("blinded ids", 33, 32))
+    );
+
+    let made = relay(1, |_| {});
+    let with = |value: &[u8]| {
+        let len = value.len() as u8;
+        read(&with_fields(&made, |bytes| {
+            bytes.extend_from_slice(&[&[35, len], value].concat())
+        }))
+    };
+    let [low, high] = [[1; 32], [2; 32]];
+    assert_eq!(
+        with(&[low, high].concat())
+            .unwrap()
+            .verify(NOW)
+            .unwrap()
+            .family
+            .len(),
+        2
+    );
+    for wrong in [&[][..], &[high, low].concat(), &[low, low].concat()] {
+        assert_eq!(
+            with(wrong),
+            Err(DecodeError::NotCanonical { what: "family" })
+        );
+    }
+}
+
+#[test]
+fn a_family_is_what_both_sides_admit() {
+    let names = |number, family: &[u16]| {
+        relay(number, |body| {
+            body.family = family.iter().map(|n| identity(*n).relay_id()).collect();
+        })
+    };
+    let (one, two, stranger) = (names(1, &[2, 3]), names(2, &[1]), names(3, &[]));
+    assert!(one.is_family_of(&two) && two.is_family_of(&one));
+    assert!(!one.is_family_of(&stranger) && !stranger.is_family_of(&one));
+}
+
+#[test]
+fn work_is_worth_nothing_where_none_was_done() {
+    let worked = relay(1, |body| body.work = Some(WorkNonce::new(9)));
+    let bits = work_bits(&identity(1).relay_id(), WorkNonce::new(9));
+    assert_eq!(worked.work_bits(), bits);
+    assert_eq!(relay(1, |_| {}).work_bits(), 0);
 }
 
 /// A descriptor of relay 1 with the fields of `made`, as `change` leaves them.
