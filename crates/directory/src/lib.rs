@@ -53,8 +53,8 @@ pub use coinfuse_wire::Price;
 pub use descriptor::{
     BlindedId, BuildError, Country, CountryError, Descriptor, DescriptorBody, DescriptorError,
     LinkKey, Load, MintOffer, MintUnit, MintUrl, MintUrlError, OnionKey, OperatorTag,
-    OperatorTagError, PacketKey, PacketOffer, PacketPrice, RelayKeys, Suite, UnverifiedDescriptor,
-    VoucherKey,
+    OperatorTagError, PacketKey, PacketOffer, PacketPrice, PeerKey, RelayKeys, SourceOffer, Suite,
+    UnverifiedDescriptor, VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};

@@ -4,6 +4,7 @@ use super::claims::{Country, Load};
 use super::keys::{BlindedId, RelayKeys};
 use super::mint::MintOffer;
 use super::packets::PacketOffer;
+use super::source::SourceOffer;
 use super::{BuildError, Descriptor, fields};
 use crate::{ExitPolicy, Identity, WorkNonce, work_bits};
 use coinfuse_wire::{ByteCount, Price, RelayId, ServiceCode, UnixTime};
@@ -127,6 +128,8 @@ pub struct DescriptorBody {
     pub blinded_ids: BTreeSet<BlindedId>,
     /// The work that was put into the relay's name, if any.
     pub work: Option<WorkNonce>,
+    /// Where it hands out the directory, if told.
+    pub source: Option<SourceOffer>,
 }
 
 impl DescriptorBody {
@@ -170,6 +173,7 @@ impl DescriptorBody {
             country: None,
             blinded_ids: BTreeSet::new(),
             work: None,
+            source: None,
         }
     }
 

@@ -23,6 +23,7 @@
 //! | 37 | country | two letters; absent when not told |
 //! | 39 | blinded ids | each 32 bytes, increasing; absent when empty |
 //! | 41 | work | `u64`; absent when none was done |
+//! | 43 | source | see [`SourceOffer`](super::SourceOffer); absent when not told |
 //!
 //! Types below 26 are always there. Integers are big-endian.
 
@@ -79,6 +80,9 @@ fn encode_claims(body: &DescriptorBody, out: &mut TlvWriter) {
     if let Some(work) = &body.work {
         out.value(41, work);
     }
+    if let Some(source) = &body.source {
+        out.value(43, source);
+    }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
@@ -117,6 +121,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DescriptorBody, DecodeError> {
         country: fields.may(37)?.map(|field| field.parse()).transpose()?,
         blinded_ids: fields.set(39, DescriptorBody::MAX_BLINDED_IDS, "blinded ids")?,
         work: fields.may(41)?.map(|field| field.parse()).transpose()?,
+        source: fields.may(43)?.map(|field| field.parse()).transpose()?,
     };
     fields.finish()?;
     Ok(body)
@@ -187,7 +192,7 @@ fn concat<'a, T: Encode + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u8>
 }
 
 /// Reads items until the value is used up, at most `max` of them.
-fn list<T>(
+pub(super) fn list<T>(
     value: &[u8],
     max: usize,
     what: &'static str,
@@ -217,20 +222,24 @@ fn decode_sequence(value: &[u8]) -> Result<u64, DecodeError> {
 
 fn encode_addresses(addresses: &[SocketAddr]) -> Vec<u8> {
     let mut out = Writer::new();
-    for address in addresses {
-        match address.ip() {
-            IpAddr::V4(ip) => {
-                out.u8(4);
-                out.put(&ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                out.u8(6);
-                out.put(&ip.octets());
-            }
-        }
-        out.u16(address.port());
-    }
+    addresses
+        .iter()
+        .for_each(|address| encode_address(address, &mut out));
     out.into_bytes()
+}
+
+pub(super) fn encode_address(address: &SocketAddr, out: &mut Writer) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            out.u8(4);
+            out.put(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.u8(6);
+            out.put(&ip.octets());
+        }
+    }
+    out.u16(address.port());
 }
 
 fn decode_addresses(value: &[u8]) -> Result<Vec<SocketAddr>, DecodeError> {
@@ -242,7 +251,7 @@ fn decode_addresses(value: &[u8]) -> Result<Vec<SocketAddr>, DecodeError> {
     )
 }
 
-fn decode_address(reader: &mut Reader<'_>) -> Result<SocketAddr, DecodeError> {
+pub(super) fn decode_address(reader: &mut Reader<'_>) -> Result<SocketAddr, DecodeError> {
     const WHAT: &str = "address";
     let ip: IpAddr = match reader.u8(WHAT)? {
         4 => Ipv4Addr::from(reader.array::<4>(WHAT)?).into(),

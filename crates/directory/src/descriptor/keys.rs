@@ -55,6 +55,11 @@ public_key!(
     32
 );
 public_key!(
+    /// The Ed25519 key that a relay proves where it hands out the directory. Not its identity.
+    PeerKey,
+    32
+);
+public_key!(
     /// The secp256k1 key that vouchers for a relay are locked to, compressed.
     ///
     /// That it is a point on the curve is checked where a voucher is made.

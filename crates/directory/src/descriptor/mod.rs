@@ -6,12 +6,14 @@ mod fields;
 mod keys;
 mod mint;
 mod packets;
+mod source;
 
 pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Suite};
 pub use claims::{Country, CountryError, Load};
-pub use keys::{BlindedId, LinkKey, OnionKey, PacketKey, RelayKeys, VoucherKey};
+pub use keys::{BlindedId, LinkKey, OnionKey, PacketKey, PeerKey, RelayKeys, VoucherKey};
 pub use mint::{MintOffer, MintUnit, MintUrl, MintUrlError};
 pub use packets::{PacketOffer, PacketPrice};
+pub use source::SourceOffer;
 
 use crate::identity::{Identity, SIGNATURE_LEN, verify_signature};
 use coinfuse_wire::{DecodeError, Reader, RelayId, UnixTime};

@@ -3,7 +3,8 @@
 use crate::{NOW, identity, keys, relay};
 use coinfuse_directory::{
     BlindedId, BuildError, Descriptor, DescriptorBody, DescriptorError, Load, MintOffer, MintUnit,
-    PacketKey, PacketOffer, PacketPrice, Price, Suite, UnverifiedDescriptor, WorkNonce, work_bits,
+    PacketKey, PacketOffer, PacketPrice, PeerKey, Price, SourceOffer, Suite, UnverifiedDescriptor,
+    WorkNonce, work_bits,
 };
 use coinfuse_wire::{ByteCount, DecodeError, Msat, Rate, ServiceCode, UnixTime};
 use core::time::Duration;
@@ -53,6 +54,10 @@ fn full() -> Descriptor {
         body.country = Some("IS".parse().unwrap());
         body.blinded_ids = [7, 8].map(|byte| BlindedId::new([byte; 32])).into();
         body.work = Some(WorkNonce::new(4711));
+        body.source = Some(SourceOffer {
+            key: PeerKey::new([9; 32]),
+            addresses: vec!["192.0.2.1:4434".parse().unwrap()],
+        });
     })
 }
 
@@ -180,6 +185,27 @@ fn fields_out_of_bounds_are_refused_before_they_are_signed() {
         matches!(wordy, BuildError::TooLong { got } if got > 4096),
         "{wordy:?}"
     );
+}
+
+#[test]
+fn a_source_has_one_to_four_addresses() {
+    let with = |count: usize| {
+        let mut body = DescriptorBody::new(&identity(1), keys(), NOW);
+        body.source = Some(SourceOffer {
+            key: PeerKey::new([9; 32]),
+            addresses: vec!["192.0.2.1:4434".parse().unwrap(); count],
+        });
+        body.sign(&identity(1)).map(|_| ())
+    };
+    let what = "addresses of a source";
+    assert_eq!(with(0), Err(DecodeError::Missing { what }.into()));
+    assert_eq!((with(1), with(4)), (Ok(()), Ok(())));
+    let too_many = DecodeError::TooLarge {
+        what,
+        got: 5,
+        max: 4,
+    };
+    assert_eq!(with(5), Err(too_many.into()));
 }
 
 #[test]
