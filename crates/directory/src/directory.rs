@@ -1,6 +1,7 @@
 //! The relays that are known.
 
-use crate::Descriptor;
+use crate::sync::Bucket;
+use crate::{Descriptor, DescriptorDigest};
 use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
@@ -50,7 +51,9 @@ impl Directory {
         }
     }
 
-    /// Takes a descriptor in, unless one with the same or a higher sequence number is there.
+    /// Takes a descriptor in, unless the same or a newer one is there. The one with the higher
+    /// sequence number is newer; if a relay signed two with one number, the one with the higher
+    /// [digest](Descriptor::digest), so that all who see both keep the same.
     pub fn insert(
         &mut self,
         descriptor: impl Into<Arc<Descriptor>>,
@@ -58,7 +61,7 @@ impl Directory {
         let descriptor = descriptor.into();
         let relay = descriptor.relay;
         let outcome = match self.relays.get(&relay) {
-            Some(known) if known.sequence >= descriptor.sequence => return Ok(Inserted::Unchanged),
+            Some(known) if age(known) >= age(&descriptor) => return Ok(Inserted::Unchanged),
             Some(_) => Inserted::Replaced,
             None if self.relays.len() >= self.limit => {
                 return Err(DirectoryFull { limit: self.limit });
@@ -84,6 +87,14 @@ impl Directory {
         let before = self.relays.len();
         self.relays.retain(|_, descriptor| descriptor.is_fresh(now));
         before - self.relays.len()
+    }
+
+    /// The relays of one bucket, in the order of their names.
+    pub fn bucket(&self, bucket: Bucket) -> impl Iterator<Item = &Arc<Descriptor>> {
+        let (first, last) = bucket.bounds();
+        self.relays
+            .range(first..=last)
+            .map(|(_, descriptor)| descriptor)
     }
 
     /// All relays.
@@ -115,6 +126,11 @@ impl Directory {
         }
         text
     }
+}
+
+/// Grows with each descriptor of a relay.
+fn age(descriptor: &Descriptor) -> (u64, DescriptorDigest) {
+    (descriptor.sequence, descriptor.digest())
 }
 
 impl Default for Directory {

@@ -6,6 +6,7 @@
 //!   [`DirectoryFile`] is many.
 //! * An [`ExitPolicy`], in Tor's syntax, says which connections an exit opens. [`AddressClass`]
 //!   stands before it: what is not the public Internet is refused unless the operator lists it.
+//! * [`sync`] is how two nodes make both know the same relays.
 //! * [`select_path`] chooses relays, a pure function of directory, constraints and seed.
 //!
 //! There is no I/O, no clock and no randomness in here: the time is an argument, and so are 32
@@ -45,16 +46,17 @@ mod directory;
 mod identity;
 mod path;
 mod policy;
+pub mod sync;
 mod text;
 mod work;
 
 pub use address::AddressClass;
 pub use coinfuse_wire::Price;
 pub use descriptor::{
-    BlindedId, BuildError, Country, CountryError, Descriptor, DescriptorBody, DescriptorError,
-    LinkKey, Load, MintOffer, MintUnit, MintUrl, MintUrlError, OnionKey, OperatorTag,
-    OperatorTagError, PacketKey, PacketOffer, PacketPrice, PeerKey, RelayKeys, SourceOffer, Suite,
-    UnverifiedDescriptor, VoucherKey,
+    BlindedId, BuildError, Country, CountryError, Descriptor, DescriptorBody, DescriptorDigest,
+    DescriptorError, LinkKey, Load, MintOffer, MintUnit, MintUrl, MintUrlError, OnionKey,
+    OperatorTag, OperatorTagError, PacketKey, PacketOffer, PacketPrice, PeerKey, RelayKeys,
+    SourceOffer, Suite, UnverifiedDescriptor, VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};

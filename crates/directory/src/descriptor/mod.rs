@@ -2,6 +2,7 @@
 
 mod body;
 mod claims;
+mod digest;
 mod fields;
 mod keys;
 mod mint;
@@ -10,6 +11,7 @@ mod source;
 
 pub use body::{DescriptorBody, OperatorTag, OperatorTagError, Suite};
 pub use claims::{Country, CountryError, Load};
+pub use digest::DescriptorDigest;
 pub use keys::{BlindedId, LinkKey, OnionKey, PacketKey, PeerKey, RelayKeys, VoucherKey};
 pub use mint::{MintOffer, MintUnit, MintUrl, MintUrlError};
 pub use packets::{PacketOffer, PacketPrice};
@@ -131,7 +133,7 @@ impl UnverifiedDescriptor {
             .split_last_chunk::<SIGNATURE_LEN>()
             .ok_or_else(bad)?;
         verify_signature(&self.body.relay, DOMAIN, signed, signature).map_err(|_| bad())?;
-        Ok(Descriptor { inner: self })
+        Ok(Descriptor::from_checked(self))
     }
 
     fn check_time(&self, now: UnixTime) -> Result<(), DescriptorError> {
@@ -163,6 +165,7 @@ impl fmt::Debug for UnverifiedDescriptor {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Descriptor {
     inner: UnverifiedDescriptor,
+    digest: DescriptorDigest,
 }
 
 impl Descriptor {
@@ -183,6 +186,11 @@ impl Descriptor {
         &self.inner.bytes
     }
 
+    /// A hash of the bytes.
+    pub fn digest(&self) -> DescriptorDigest {
+        self.digest
+    }
+
     /// Whether it holds at `now`.
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         self.inner.check_time(now).is_ok()
@@ -199,9 +207,14 @@ impl Descriptor {
         if bytes.len() > Self::MAX_LEN {
             return Err(BuildError::TooLong { got: bytes.len() });
         }
-        Ok(Self {
-            inner: UnverifiedDescriptor::from_bytes(&bytes)?,
-        })
+        Ok(Self::from_checked(UnverifiedDescriptor::from_bytes(
+            &bytes,
+        )?))
+    }
+
+    fn from_checked(inner: UnverifiedDescriptor) -> Self {
+        let digest = DescriptorDigest::of(&inner.bytes);
+        Self { inner, digest }
     }
 }
 

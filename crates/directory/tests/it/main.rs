@@ -4,6 +4,7 @@ mod address;
 mod descriptor;
 mod path;
 mod policy;
+mod sync;
 mod text;
 
 use coinfuse_directory::{
