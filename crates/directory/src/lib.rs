@@ -46,6 +46,7 @@ mod directory;
 mod identity;
 mod path;
 mod policy;
+mod snapshot;
 pub mod sync;
 mod text;
 mod work;
@@ -64,6 +65,7 @@ pub use path::{ExitNeed, Path, PathConstraints, SelectError, Shortage, select_pa
 pub use policy::{
     Action, AddressPattern, Coverage, ExitPolicy, Network, PolicyError, PortRange, Refusal, Rule,
 };
+pub use snapshot::Snapshot;
 pub use text::{DirectoryFile, LINE_PREFIX, LineError, LineProblem, TextError};
 pub use work::{WorkNonce, find_work, work_bits};
 

@@ -4,6 +4,7 @@ mod address;
 mod descriptor;
 mod path;
 mod policy;
+mod snapshot;
 mod sync;
 mod text;
 
