@@ -103,10 +103,7 @@ fn credit(tables: &mut Tables<'_>, reservation: &Reservation) -> Result<Credit, 
     })
 }
 
-fn collect(
-    tables: &mut Tables<'_>,
-    reservation: &Reservation,
-) -> Result<Vec<bool>, redb::Error> {
+fn collect(tables: &mut Tables<'_>, reservation: &Reservation) -> Result<Vec<bool>, redb::Error> {
     let each = reservation.vouchers().map(|(voucher, outlook)| {
         // Only what nobody has shown before: one that is on its way pays for another packet.
         Ok(outlook == Outlook::Fresh && tables.collect(voucher)?)
