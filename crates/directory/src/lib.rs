@@ -61,7 +61,7 @@ pub use descriptor::{
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};
-pub use path::{ExitNeed, Path, PathConstraints, SelectError, Shortage, select_path};
+pub use path::{ExitNeed, PacketNeed, Path, PathConstraints, SelectError, Shortage, select_path};
 pub use policy::{
     Action, AddressPattern, Coverage, ExitPolicy, Network, PolicyError, PortRange, Refusal, Rule,
 };

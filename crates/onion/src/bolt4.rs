@@ -19,14 +19,14 @@
 //! ```
 
 use crate::key::{Ephemerals, OnionKey, OnionSecret, derive};
-use crate::layer::{self, Authentic, Layer, LayerKeys};
+use crate::layer::{self, Authentic, Layer, LayerKeys, Rest};
 use crate::packet::Packet;
 use core::fmt;
 
 pub use crate::blind::{BlindedDataError, BlindedHop, BlindedRoute, Unblinded, blind, unblind};
 pub use crate::layer::{PeelError, Peeled, TooLong};
 
-/// What the region holds before the first layer is put on.
+/// What the region holds behind the last hop's payload.
 ///
 /// The last hop sees some of it, and zeros would tell it how long the path was: they are only for
 /// packets that must come out the same as somebody else's.
@@ -69,12 +69,12 @@ pub fn build<const N: usize>(
         })
         .collect();
     let pad = derive(b"pad", &session.to_bytes());
-    let fill = match fill {
-        Fill::Zeros => None,
-        Fill::Pad => Some(&*pad),
-        Fill::Key(key) => Some(key),
+    let rest = match fill {
+        Fill::Zeros => Rest::Zeros,
+        Fill::Pad => Rest::Pad(&pad),
+        Fill::Key(key) => Rest::Random(key),
     };
-    layer::wrap(first, &layers, fill, associated)
+    layer::wrap(first, &layers, &rest, associated)
 }
 
 /// Takes a hop's layer off.

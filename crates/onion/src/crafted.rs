@@ -1,7 +1,7 @@
 //! Packets looked at from within, and packets that [`Question`] cannot make.
 
 use crate::key::{Ephemerals, OnionSecret};
-use crate::layer::{self, Layer, LayerKeys};
+use crate::layer::{self, Layer, LayerKeys, Rest};
 use crate::payload::Payload;
 use crate::question::ASSOCIATED;
 use crate::record::{HopRecord, NextHop, Role, Terms};
@@ -46,7 +46,7 @@ fn packet(hops: Vec<(Role, &[u8])>) -> SmallPacket {
         }
     };
     let layers: Vec<_> = hops.into_iter().map(&mut layer).collect();
-    layer::wrap(session.public_key(), &layers, None, ASSOCIATED).unwrap()
+    layer::wrap(session.public_key(), &layers, &Rest::Zeros, ASSOCIATED).unwrap()
 }
 
 fn opened(hops: Vec<(Role, &[u8])>) -> Result<(), OpenError> {
@@ -126,7 +126,7 @@ fn with_a_length_beyond_the_packet() {
         payload: vec![0; 300],
     }];
     let mut packet: Packet<SMALL> =
-        layer::wrap(session.public_key(), &layers, None, ASSOCIATED).unwrap();
+        layer::wrap(session.public_key(), &layers, &Rest::Zeros, ASSOCIATED).unwrap();
     for (byte, change) in packet.region.iter_mut().zip([0, 0x01 ^ 0x0f, 0x2c ^ 0xff]) {
         *byte ^= change;
     }

@@ -154,6 +154,8 @@ impl Shared {
 pub(crate) struct Ephemerals {
     secret: OnionSecret,
     key: Option<OnionKey>,
+    /// What is shared with the hop before, as long as nobody has asked for what follows from it.
+    passed: Option<Shared>,
 }
 
 impl Ephemerals {
@@ -161,26 +163,41 @@ impl Ephemerals {
         Self {
             secret: OnionSecret(session.0),
             key: None,
+            passed: None,
         }
     }
 
     /// The key that the next hop will see.
     pub(crate) fn key(&mut self) -> OnionKey {
-        *self.key.get_or_insert_with(|| self.secret.public_key())
+        self.go_on();
+        self.here()
     }
 
     /// What is shared with `hop`. Goes on to the hop behind it.
     pub(crate) fn step(&mut self, hop: &OnionKey) -> Shared {
+        self.go_on();
         let shared = self.secret.agree(hop);
+        self.passed = Some(Shared(shared.0.clone()));
+        shared
+    }
+
+    fn here(&mut self) -> OnionKey {
+        *self.key.get_or_insert_with(|| self.secret.public_key())
+    }
+
+    /// Not before it is needed: behind the last hop nobody sees a key, and keys cost the most here.
+    fn go_on(&mut self) {
+        let Some(shared) = self.passed.take() else {
+            return;
+        };
         let next = shared
-            .factor(&self.key())
+            .factor(&self.here())
             .and_then(|factor| self.secret.times(&factor));
         // A digest that is no scalar has never been seen; a path over it would not be delivered.
         if let Ok(next) = next {
             self.secret = next;
             self.key = None;
         }
-        shared
     }
 }
 

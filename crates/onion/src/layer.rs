@@ -139,12 +139,12 @@ pub struct Peeled<const N: usize> {
 }
 
 /// Region and HMAC for the next hop.
-type Rest<const N: usize> = (Box<[u8; N]>, [u8; HMAC_LEN]);
+type Next<const N: usize> = (Box<[u8; N]>, [u8; HMAC_LEN]);
 
 fn take_off<const N: usize>(
     keys: &LayerKeys,
     mut region: Box<[u8; N]>,
-) -> Result<(Vec<u8>, Option<Rest<N>>), DecodeError> {
+) -> Result<(Vec<u8>, Option<Next<N>>), DecodeError> {
     let mut stream = stream(&keys.rho);
     stream.apply_keystream(&mut *region);
     let mut reader = Reader::new(&*region);
@@ -177,11 +177,22 @@ impl Layer {
     }
 }
 
-/// Puts all layers on, the last hop's first. The region starts as the stream of `fill`, or as zeros.
+/// What stands behind the last hop's payload.
+pub(crate) enum Rest<'a> {
+    /// Zeros under the last hop's layer.
+    Zeros,
+    /// The stream of a key, under the last hop's layer.
+    Pad(&'a [u8; 32]),
+    /// The stream of a key, over the last hop's layer: of a key that nobody else has this is as
+    /// random under the layer as over it, and one pass over the region less.
+    Random(&'a [u8; 32]),
+}
+
+/// Puts all layers on, the last hop's first.
 pub(crate) fn wrap<const N: usize>(
     ephemeral: OnionKey,
     layers: &[Layer],
-    fill: Option<&[u8; 32]>,
+    rest: &Rest<'_>,
     associated: &[u8],
 ) -> Result<Packet<N>, TooLong> {
     let frames: Vec<_> = layers.iter().map(Layer::frame).collect();
@@ -190,9 +201,10 @@ pub(crate) fn wrap<const N: usize>(
         return Err(TooLong { need, room: N });
     }
     let mut region = zeros::<N>();
-    if let Some(key) = fill {
+    if let Rest::Pad(key) | Rest::Random(key) = rest {
         stream(key).apply_keystream(&mut *region);
     }
+    let mut random = matches!(rest, Rest::Random(_));
     let mut hmac = [0; HMAC_LEN];
     let mut filler = filler::<N>(layers, &frames);
     for (layer, frame) in layers.iter().zip(&frames).rev() {
@@ -200,7 +212,12 @@ pub(crate) fn wrap<const N: usize>(
         region.copy_within(..N - used, used);
         region[..frame.len()].copy_from_slice(frame);
         region[frame.len()..used].copy_from_slice(&hmac);
-        stream(&layer.keys.rho).apply_keystream(&mut *region);
+        let covered = if core::mem::take(&mut random) {
+            used
+        } else {
+            N
+        };
+        stream(&layer.keys.rho).apply_keystream(&mut region[..covered]);
         // Only at the last hop: what the hops before it will have appended.
         let filler = core::mem::take(&mut filler);
         region[N - filler.len()..].copy_from_slice(&filler);

@@ -1,7 +1,7 @@
 //! Making a packet.
 
 use crate::key::{Ephemerals, OnionKey, OnionSecret, derive};
-use crate::layer::{self, Layer, LayerKeys, TooLong};
+use crate::layer::{self, Layer, LayerKeys, Rest, TooLong};
 use crate::packet::Packet;
 use crate::payload::Payload;
 use crate::record::{HopRecord, NextHop, Role, Terms};
@@ -93,7 +93,7 @@ impl Question<'_> {
                 payload.reply = self.reply;
             },
         ));
-        layer::wrap(first, &layers, Some(&fill(seed)), ASSOCIATED)
+        layer::wrap(first, &layers, &Rest::Random(&fill(seed)), ASSOCIATED)
     }
 }
 
@@ -103,7 +103,7 @@ impl fmt::Debug for Question<'_> {
     }
 }
 
-/// The key of the stream that a packet of ours starts from.
+/// The key of the stream that a packet of ours is filled up with.
 pub(crate) fn fill(seed: &[u8; 32]) -> zeroize::Zeroizing<[u8; 32]> {
     derive(b"Coinfuse_onion_fill", seed)
 }

@@ -7,7 +7,7 @@
 //! a relay on the way back does exactly what it does on a way there, and cannot tell which it is.
 
 use crate::key::{Ephemerals, OnionKey, OnionSecret, Shared, derive};
-use crate::layer::{self, Authentic, Layer, LayerKeys, PeelError, TooLong};
+use crate::layer::{self, Authentic, Layer, LayerKeys, PeelError, Rest, TooLong};
 use crate::open::OpenError;
 use crate::packet::Packet;
 use crate::payload::{Payload, PayloadError};
@@ -111,7 +111,12 @@ impl ReplyPath {
             .enumerate()
             .map(|(i, layer)| layer.with(if i == last { message } else { &[] }))
             .collect();
-        layer::wrap(self.ephemeral, &layers, Some(&fill(seed)), ASSOCIATED)
+        layer::wrap(
+            self.ephemeral,
+            &layers,
+            &Rest::Random(&fill(seed)),
+            ASSOCIATED,
+        )
     }
 }
 

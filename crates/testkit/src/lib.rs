@@ -15,6 +15,8 @@
 
 mod background;
 #[cfg(feature = "bitcoin")]
+pub mod bitcoin_node;
+#[cfg(feature = "bitcoin")]
 pub mod bitcoin_peer;
 pub mod link;
 pub mod logs;
@@ -24,6 +26,8 @@ pub mod peers;
 pub mod proxy;
 pub mod web;
 
+#[cfg(feature = "bitcoin")]
+pub use bitcoin_node::{BitcoinNode, Regtest};
 #[cfg(feature = "bitcoin")]
 pub use bitcoin_peer::{BitcoinPeer, Misbehaviour};
 #[cfg(feature = "mint")]

@@ -14,6 +14,7 @@ impl PacketSize {
     pub const ALL: [Self; 2] = [Self::Small, Self::Large];
 
     /// Bytes of a packet.
+    #[allow(clippy::len_without_is_empty, reason = "a packet is never empty")]
     pub const fn len(self) -> usize {
         match self {
             Self::Small => 4 << 10,

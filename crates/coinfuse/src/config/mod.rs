@@ -21,12 +21,17 @@
 mod client;
 mod error;
 mod links;
+mod mempool;
 mod relay;
 mod values;
 
 pub use client::{ClientChannelsConfig, ClientConfig, SocksConfig, SpendingConfig};
 pub use error::ConfigError;
 pub use links::LinkConfig;
+pub use mempool::{
+    MempoolConfig, MempoolNode, MempoolNodeAuth, MempoolPeers, MempoolWay, PeerTransport,
+    RpcPassword,
+};
 pub use relay::{
     ChannelsConfig, ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig,
 };

@@ -2,7 +2,7 @@
 
 use super::error::{load, parse};
 use super::values::{AcceptedMint, LogLevel, policy, socket, text, unit, within};
-use super::{ConfigError, LinkConfig};
+use super::{ConfigError, LinkConfig, MempoolConfig};
 use crate::relay::ChannelPolicy;
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
 use coinfuse_wire::{Msat, Rate, ServiceCode};
@@ -43,6 +43,8 @@ pub struct RelayConfig {
     pub channels: ChannelsConfig,
     /// Which connections to the internet this relay opens.
     pub exit: ExitConfig,
+    /// How transactions are handed to the Bitcoin network. Default not at all.
+    pub mempool: Option<MempoolConfig>,
     /// Limits of the links.
     pub link: LinkConfig,
 }
@@ -216,6 +218,7 @@ impl Default for RelayConfig {
             mint: None,
             channels: ChannelsConfig::default(),
             exit: ExitConfig::default(),
+            mempool: None,
             link: LinkConfig::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! A client from its configuration and its seed.
 
-use super::directory::{DirectoryError, DirectoryWatch};
-use super::spending::SpendingRecord;
+use super::directory::DirectoryError;
+use super::session::ClientSession;
 use crate::client::{self, Client, ClientError};
 use crate::clock::Clock;
 use crate::config::ClientConfig;
@@ -63,11 +63,9 @@ pub enum ClientNodeError {
 /// restarts, finishes what a crash left undone, and takes back the coins of vouchers that no
 /// relay took.
 pub struct ClientNode {
-    client: Client,
+    session: ClientSession,
     socks: SocksServer,
     address: SocketAddr,
-    spending: SpendingRecord,
-    watch: DirectoryWatch,
 }
 
 /// Opens the purse in the client's folder; does not use the network.
@@ -120,7 +118,7 @@ pub fn channels_file(config: &ClientConfig) -> PathBuf {
 }
 
 /// The knobs of a client, from its file. `spent` counts towards the cap already.
-fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
+pub(super) fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
     let spending = &config.spending;
     let ceiling = spending.max_price();
     let mut top_up = TopUpPolicy::default();
@@ -152,31 +150,16 @@ impl ClientNode {
     pub async fn start(config: &ClientConfig, seed: &MasterSeed) -> Result<Self, ClientNodeError> {
         let socks = SocksServer::bind(config.socks.listen, config.socks.limits()).await?;
         let address = socks.local_address().map_err(ClientNodeError::Address)?;
-        let (watch, directory) = DirectoryWatch::open(&config.directory, Clock::start())?;
-        let path = config.data_dir.join("spent");
-        let spending = SpendingRecord::open(&path)
-            .map_err(|source| ClientNodeError::Spending { path, source })?;
-        let purse = open_purse(config, seed).await?;
-        let accounts = seed.derive(Purpose::Accounts);
-        let client = Client::start(
-            settings(config, spending.before()),
-            directory,
-            purse,
-            &accounts,
-        )
-        .await?;
         Ok(Self {
-            client,
+            session: ClientSession::open(config, seed).await?,
             socks,
             address,
-            spending,
-            watch,
         })
     }
 
     /// The client.
     pub fn client(&self) -> &Client {
-        &self.client
+        self.session.client()
     }
 
     /// Where the proxy listens.
@@ -186,27 +169,19 @@ impl ClientNode {
 
     /// How many relays the directory file has.
     pub fn relays(&self) -> usize {
-        self.watch.relays()
+        self.session.relays()
     }
 
     /// Serves applications until `shutdown`, then closes everything and writes down what was spent.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self {
-            client,
-            socks,
-            spending,
-            watch,
-            ..
-        } = self;
-        let client = Arc::new(client);
-        tokio::select! {
-            () = socks.serve(Arc::clone(&client), shutdown.clone()) => {}
-            () = watch.follow(&client) => {}
-            () = spending.follow(&client) => {}
-            () = look_after(client.purse()) => {}
-        }
-        spending.note(client.spent());
-        client.shutdown().await;
+        let Self { session, socks, .. } = self;
+        let serving = async |client: &Client| {
+            tokio::select! {
+                () = socks.serve(Arc::new(client.clone()), shutdown.clone()) => {}
+                () = look_after(client.purse()) => {}
+            }
+        };
+        session.run(serving).await;
     }
 }
 

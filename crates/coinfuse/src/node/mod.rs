@@ -6,6 +6,7 @@ mod directory;
 #[cfg(feature = "mint")]
 mod mint;
 mod relay;
+mod session;
 mod spending;
 mod treasury;
 
@@ -15,4 +16,5 @@ pub use directory::DirectoryError;
 #[cfg(feature = "mint")]
 pub use mint::{OwnMintError, own_mint};
 pub use relay::{NodeError, OwnMint, RelayNode, describe};
+pub use session::ClientSession;
 pub use treasury::{OpenTreasuryError, open_treasury, open_treasury_alone, own_offer};

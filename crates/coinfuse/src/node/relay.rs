@@ -110,6 +110,7 @@ impl RelayNode {
                 true => ExtendPolicy::Anywhere,
                 false => ExtendPolicy::Public,
             },
+            packets: None,
             limits: RelayLimits::default(),
             link_limits: config.link.limits(),
         })?;

@@ -2,7 +2,7 @@
 
 use super::cashier::Judged;
 use super::cell::Cell;
-use super::{Shared, circuit, pump};
+use super::{Shared, circuit, packets, pump};
 use crate::lane::{LaneError, LaneReader, write};
 use crate::link::Link;
 use bytes::Bytes;
@@ -65,9 +65,14 @@ impl Circuits {
     }
 }
 
+/// Where packets of a link go, if the relay takes any, and what the link is allowed.
+type PacketGate = Option<(Arc<packets::Hub>, Arc<packets::Gate>)>;
+
 /// Serves the lanes of a link until it is gone.
 pub(super) async fn serve_link(relay: Arc<Shared>, link: Link) {
     let circuits = Arc::new(Circuits::new(relay.limits.creates_per_second));
+    let gate = |hub: &Arc<packets::Hub>| (Arc::clone(hub), Arc::new(hub.gate()));
+    let gate: PacketGate = relay.packets.as_ref().map(gate);
     loop {
         let lane = tokio::select! {
             lane = link.accept_bi() => lane,
@@ -77,8 +82,8 @@ pub(super) async fn serve_link(relay: Arc<Shared>, link: Link) {
         tokio::spawn(serve_lane(
             Arc::clone(&relay),
             Arc::clone(&circuits),
-            send,
-            recv,
+            (link.clone(), gate.clone()),
+            (send, recv),
         ));
     }
 }
@@ -86,8 +91,8 @@ pub(super) async fn serve_link(relay: Arc<Shared>, link: Link) {
 async fn serve_lane(
     relay: Arc<Shared>,
     circuits: Arc<Circuits>,
-    mut send: SendStream,
-    recv: RecvStream,
+    (link, gate): (Link, PacketGate),
+    (mut send, recv): (SendStream, RecvStream),
 ) {
     let mut reader = LaneReader::new(recv);
     let limit = relay.limits.create_timeout;
@@ -100,7 +105,11 @@ async fn serve_lane(
                 pump::run_data_lane(cell, reader, send).await;
             }
         }
-        LaneHeader::Packets => {}
+        LaneHeader::Packets => {
+            if let Some((hub, gate)) = gate {
+                packets::serve_lane(hub, gate, link, reader.into_stream(), send).await;
+            }
+        }
         LaneHeader::Control {
             circuit,
             suite,

@@ -7,6 +7,7 @@
 //! circuit ── cashier ── ledger                vouchers: judge, hold, serve, write down, acknowledge
 //!         │          └─ channels              the same for updates of payment channels
 //!         └─ accounts                         which circuit uses which account
+//! link ── accept ── packet lane ── packets    one-shot packets, on a thread of their own
 //! ```
 //!
 //! The data moves on the runtime that [`Relay::start`] was called on, a `current_thread` one for
@@ -21,6 +22,7 @@ mod circuit;
 mod exit;
 mod extend;
 mod limits;
+mod packets;
 mod pump;
 mod stalls;
 mod stats;
@@ -28,6 +30,9 @@ mod stats;
 pub use channels::{ChannelPolicy, Channels};
 pub use extend::ExtendPolicy;
 pub use limits::RelayLimits;
+pub use packets::{
+    MempoolService, PacketKeysError, PacketLimits, PacketSetup, PacketStats, PacketsError,
+};
 pub use stats::RelayStats;
 
 pub(crate) use circuit::open_control_lane;
@@ -39,10 +44,11 @@ use accounts::Accounts;
 use cashier::Cashier;
 use coinfuse_circuit::{CircuitNumber, OnionSecret, Price, Quote};
 use coinfuse_delivery::Exit;
-use coinfuse_directory::{Identity, MintOffer};
+use coinfuse_directory::{Directory, Identity, MintOffer, PacketOffer};
 use coinfuse_voucher::Verifier;
 use coinfuse_wire::{RelayId, UnixTime, Writer};
 use core::time::Duration;
+use packets::{Packets, Surroundings};
 use stalls::Stalls;
 use stats::Stats;
 use std::net::SocketAddr;
@@ -74,6 +80,8 @@ pub struct RelaySetup {
     pub exit: Option<Exit>,
     /// Where circuits are extended to.
     pub extend: ExtendPolicy,
+    /// What it needs to take one-shot packets, if it does.
+    pub packets: Option<PacketSetup>,
     /// Limits of the circuits.
     pub limits: RelayLimits,
     /// Limits of the links.
@@ -92,6 +100,9 @@ pub enum RelayError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Packets cannot be taken.
+    #[error(transparent)]
+    Packets(#[from] PacketsError),
 }
 
 /// A running relay. Dropping it stops it at once; [`Relay::shutdown`] is kinder.
@@ -99,6 +110,7 @@ pub struct Relay {
     shared: Arc<Shared>,
     endpoint: LinkEndpoint,
     address: SocketAddr,
+    packets: Option<Packets>,
 }
 
 struct Shared {
@@ -115,6 +127,7 @@ struct Shared {
     exit: Option<Exit>,
     extend_policy: ExtendPolicy,
     links: LinkPool,
+    packets: Option<Arc<packets::Hub>>,
     limits: RelayLimits,
     stalls: Stalls,
     stats: Stats,
@@ -137,6 +150,21 @@ impl Relay {
         let window = endpoint.limits().stream_receive_window.get().max(1);
         let max_stalls = (limits.max_stalled_bytes.get() / window).max(1);
         let ledger = setup.channels.ledger().clone();
+        let links = LinkPool::new(endpoint.clone());
+        let (clock, shutdown) = (Clock::start(), CancellationToken::new());
+        let around = Surroundings {
+            identity: Identity::from_seed(setup.identity_seed),
+            verifier: Arc::clone(&setup.verifier),
+            ledger: ledger.clone(),
+            links: links.clone(),
+            policy: setup.extend,
+            clock,
+            stop: shutdown.clone(),
+        };
+        let packets = setup
+            .packets
+            .map(|packets| Packets::start(packets, around))
+            .transpose()?;
         let shared = Arc::new(Shared {
             id: Identity::from_seed(setup.identity_seed).relay_id(),
             identity_seed: zeroize::Zeroizing::new(setup.identity_seed),
@@ -160,13 +188,14 @@ impl Relay {
             ledger,
             exit: setup.exit,
             extend_policy: setup.extend,
-            links: LinkPool::new(endpoint.clone()),
+            links,
+            packets: packets.as_ref().map(|packets| Arc::clone(&packets.hub)),
             stalls: Stalls::new(usize::try_from(max_stalls).unwrap_or(usize::MAX)),
             limits,
             stats: Stats::default(),
             next_number: AtomicU32::new(0),
-            clock: Clock::start(),
-            shutdown: CancellationToken::new(),
+            clock,
+            shutdown,
         });
         tokio::spawn(accept_links(Arc::clone(&shared), endpoint.clone()));
         tokio::spawn(record_use(Arc::clone(&shared)));
@@ -174,6 +203,7 @@ impl Relay {
             shared,
             endpoint,
             address,
+            packets,
         })
     }
 
@@ -189,7 +219,25 @@ impl Relay {
 
     /// What it has done so far.
     pub fn stats(&self) -> RelayStats {
-        self.shared.stats.read(self.endpoint.open_links())
+        let packets = self.shared.packets.as_ref();
+        RelayStats {
+            packets: packets.map(|hub| hub.stats()).unwrap_or_default(),
+            ..self.shared.stats.read(self.endpoint.open_links())
+        }
+    }
+
+    /// Lets the relay pass packets on to these relays, and to no others, from now on. It knows none
+    /// before.
+    pub fn set_directory(&self, directory: Directory) {
+        if let Some(hub) = &self.shared.packets {
+            hub.set_directory(directory);
+        }
+    }
+
+    /// On which terms packets are taken, for the descriptor; `None` if they are not. The key changes
+    /// with time, and is on disk when it is told.
+    pub fn packet_offer(&self) -> Option<PacketOffer> {
+        self.shared.packets.as_ref().map(|hub| hub.offer())
     }
 
     /// Takes payment channels; the treasury settles them.
@@ -237,6 +285,8 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.shared.shutdown.cancel();
+        // Waits for the thread of the packets, which has the ledger too.
+        self.packets = None;
     }
 }
 

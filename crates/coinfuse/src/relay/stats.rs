@@ -1,5 +1,6 @@
 //! What a relay counts.
 
+use super::packets::PacketStats;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a relay has done since it started. No number of it is about a single client.
@@ -16,6 +17,8 @@ pub struct RelayStats {
     pub streams: u64,
     /// Streams that ended here and did not.
     pub failed_streams: u64,
+    /// One-shot packets.
+    pub packets: PacketStats,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ impl Stats {
             circuits,
             streams: self.streams.load(Relaxed),
             failed_streams: self.failed_streams.load(Relaxed),
+            packets: PacketStats::default(),
         }
     }
 }

@@ -132,6 +132,23 @@ impl Ledger {
         self.reserve(account, vouchers)?.commit().await
     }
 
+    /// Takes vouchers that pay for one-shot packets, one each: true for those that nobody had shown
+    /// before, which are durably this relay's when it is told. A packet whose voucher came before,
+    /// for whatever it was, is not paid.
+    ///
+    /// The look into the file (normally its cached pages) is on the calling thread: not for one
+    /// that moves data. Once it was polled it is carried out even if the caller goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Closed`] or [`LedgerError::Storage`]: nothing was acknowledged, and it is
+    /// unknown until a restart which vouchers were taken.
+    pub async fn collect(&self, vouchers: Vec<CollectedVoucher>) -> Result<Vec<bool>, LedgerError> {
+        let reservation = self.reserve(AccountKey::PACKETS, vouchers)?;
+        self.ask(|reply| Command::Collect { reservation, reply })
+            .await
+    }
+
     /// Stores one transition of a channel and credits its account with what the channel has paid
     /// more than before, in one transaction; resolves with the account when that is on disk.
     ///

@@ -46,6 +46,9 @@
 //! # }
 //! ```
 //!
+//! One-shot packets have no account: [`Ledger::collect`] takes the vouchers of many of them in one
+//! transaction, and says which were new.
+//!
 //! After `kill -9` or a power cut: every credit that was acknowledged is there, no voucher and
 //! no update counts twice, and at most [`LedgerConfig::flush_after`] of recorded use is lost, in the
 //! client's favour.
@@ -69,5 +72,5 @@ pub use hold::Reservation;
 pub use ledger::{Ledger, LedgerConfig};
 pub use types::{
     AccountKey, Balance, ChannelKey, CollectedVoucher, Credit, LedgerError, Outcome, Outlook,
-    Totals, VoucherKey,
+    PacketTotals, Totals, VoucherKey,
 };

@@ -40,6 +40,10 @@ pub(super) enum Command {
         reservation: Reservation,
         reply: Reply<Credit>,
     },
+    Collect {
+        reservation: Reservation,
+        reply: Reply<Vec<bool>>,
+    },
     Channel {
         write: ChannelWrite,
         reply: Reply<Result<Balance, LedgerError>>,
@@ -69,6 +73,10 @@ impl Command {
         match self {
             Self::Credit { reservation, reply } => {
                 // Free first: who hears the answer may reserve again at once.
+                drop(reservation);
+                reply.send();
+            }
+            Self::Collect { reservation, reply } => {
                 drop(reservation);
                 reply.send();
             }

@@ -3,7 +3,7 @@
 use super::channel::{ChannelTotals, ChannelWrite};
 use super::channel_tables::{Change, ChannelTables};
 use super::types::{
-    AccountKey, Balance, CollectedVoucher, LedgerError, Outcome, Totals, VoucherKey,
+    AccountKey, Balance, CollectedVoucher, LedgerError, Outcome, PacketTotals, Totals, VoucherKey,
 };
 use coinfuse_wire::{Msat, UnixTime};
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -25,6 +25,8 @@ const CREDITED: &str = "credited";
 const USED: &str = "used";
 const REDEEMED: &str = "redeemed";
 const VOUCHERS: &str = "vouchers";
+const PACKETS: &str = "packets";
+const PACKET_FEES: &str = "packet fees";
 const OPENED: &str = "channels opened";
 const UPDATES: &str = "channel updates";
 const CLOSED: &str = "channels closed";
@@ -100,6 +102,18 @@ impl<'t> Tables<'t> {
         self.collected.insert(key, row)?;
         self.add(VOUCHERS, 1);
         Ok(Outcome::Credited)
+    }
+
+    /// Takes one voucher for a packet, unless anybody has it; true if it was taken now.
+    pub(super) fn collect(&mut self, voucher: &CollectedVoucher) -> Result<bool> {
+        let taken = self.take(&AccountKey::PACKETS, voucher)? == Outcome::Credited;
+        if taken {
+            for name in [CREDITED, USED, PACKET_FEES] {
+                self.add(name, voucher.value.get());
+            }
+            self.add(PACKETS, 1);
+        }
+        Ok(taken)
     }
 
     /// Adds what vouchers are worth to an account's credit.
@@ -282,6 +296,10 @@ pub(super) fn totals(db: &Database) -> core::result::Result<Totals, LedgerError>
             used: Msat::new(sum(USED)?),
             redeemed: Msat::new(sum(REDEEMED)?),
             vouchers: sum(VOUCHERS)?,
+            packets: PacketTotals {
+                taken: sum(PACKETS)?,
+                fees: Msat::new(sum(PACKET_FEES)?),
+            },
             channels: ChannelTotals {
                 opened: sum(OPENED)?,
                 updates: sum(UPDATES)?,

@@ -3,6 +3,7 @@
 mod channels;
 mod disk;
 mod model;
+mod packets;
 
 use super::*;
 use coinfuse_wire::{Msat, UnixTime};

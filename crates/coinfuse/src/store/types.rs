@@ -47,6 +47,11 @@ key!(
     ChannelKey
 );
 
+impl AccountKey {
+    /// Has the vouchers that paid for packets, in the spent set. No token hashes to this.
+    pub(super) const PACKETS: Self = Self([0; 32]);
+}
+
 /// A voucher that passed every check but the spent set, or that waits to be redeemed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CollectedVoucher {
@@ -118,17 +123,30 @@ pub struct Credit {
     pub balance: Balance,
 }
 
-/// Sums over all accounts, since the ledger began. They answer what a relay has earned.
+/// Sums over all one-shot packets that were paid for, since the ledger began.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct PacketTotals {
+    /// How many packets were paid for, each with one voucher.
+    pub taken: u64,
+    /// What their vouchers were worth. It is in [`Totals::credited`] and in [`Totals::used`] as
+    /// well: a packet's fee is earned at once.
+    pub fees: Msat,
+}
+
+/// Sums over all accounts and packets, since the ledger began. They answer what a relay has
+/// earned.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
-    /// Credited to accounts for vouchers.
+    /// What the vouchers were worth that were taken, for accounts and for packets.
     pub credited: Msat,
-    /// Charged to accounts, however they were credited: what was earned.
+    /// Charged to accounts, however they were credited, and fees of packets: what was earned.
     pub used: Msat,
     /// Vouchers that were turned into plain money at a mint.
     pub redeemed: Msat,
-    /// How many vouchers were ever credited.
+    /// How many vouchers were ever taken.
     pub vouchers: u64,
+    /// What of this was for packets.
+    pub packets: PacketTotals,
     /// The same for channels.
     pub channels: ChannelTotals,
 }

@@ -62,6 +62,7 @@ fn write(db: &Database, batch: &mut Batch) -> Result<(), redb::Error> {
 fn apply(tables: &mut Tables<'_>, command: &mut Command) -> Result<(), redb::Error> {
     match command {
         Command::Credit { reservation, reply } => reply.ready(credit(tables, reservation)?),
+        Command::Collect { reservation, reply } => reply.ready(collect(tables, reservation)?),
         Command::Channel { write, reply } => reply.ready(tables.write_channel(write)?),
         Command::ForgetChannels {
             before,
@@ -100,4 +101,12 @@ fn credit(tables: &mut Tables<'_>, reservation: &Reservation) -> Result<Credit, 
         outcomes,
         balance: tables.credit(reservation.account(), sum)?,
     })
+}
+
+fn collect(tables: &mut Tables<'_>, reservation: &Reservation) -> Result<Vec<bool>, redb::Error> {
+    let each = reservation.vouchers().map(|(voucher, outlook)| {
+        // Only what nobody has shown before: one that is on its way pays for another packet.
+        Ok(outlook == Outlook::Fresh && tables.collect(voucher)?)
+    });
+    each.collect()
 }

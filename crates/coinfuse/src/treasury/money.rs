@@ -3,7 +3,7 @@
 use super::redeem::Pass;
 use super::{TreasuryConfig, TreasuryError};
 use crate::clock::Clock;
-use crate::store::{ChannelTotals, Ledger, LedgerError, Totals};
+use crate::store::{ChannelTotals, Ledger, LedgerError, PacketTotals, Totals};
 use coinfuse_voucher::{MintId, Redeemer, Verifier};
 use coinfuse_wire::{Msat, UnixTime};
 use core::time::Duration;
@@ -32,10 +32,13 @@ pub struct Redemption {
 pub struct Earnings {
     /// Vouchers that clients have paid with.
     pub vouchers: u64,
-    /// What those were worth: credited to clients' accounts.
+    /// What those were worth: credited to clients' accounts, or taken for packets.
     pub collected: Msat,
-    /// What clients have used up of all that was credited. The rest is theirs to use.
+    /// What clients have used up of all that was credited, packets included. The rest is theirs to
+    /// use.
     pub used: Msat,
+    /// What of this was for one-shot packets.
+    pub packets: PacketTotals,
     /// What of `collected` was turned into coins.
     pub redeemed: Msat,
     /// What came through payment channels, in the same account as the vouchers.
@@ -55,6 +58,7 @@ impl Earnings {
             vouchers: totals.vouchers,
             collected: totals.credited,
             used: totals.used,
+            packets: totals.packets,
             redeemed: totals.redeemed,
             channels: totals.channels,
             coins,

@@ -1,6 +1,10 @@
 //! Configuration files as people write them, right and wrong.
 
-use coinfuse::config::{ClientConfig, ConfigError, Lightning, RelayConfig};
+use coinfuse::config::{
+    ClientConfig, ConfigError, Lightning, MempoolConfig, MempoolNodeAuth, MempoolPeers, MempoolWay,
+    PeerTransport, RelayConfig,
+};
+use coinfuse_delivery::mempool::Network;
 use coinfuse_wire::ServiceCode;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -72,6 +76,12 @@ fn the_commented_sections_of_the_templates_are_right() {
     let config = relay(&uncommented(RelayConfig::TEMPLATE, "# [[accept]]")).unwrap();
     assert_eq!(config.accept[0].url.as_str(), "https://mint.example");
     assert_eq!(config.mint.unwrap().lightning, Lightning::Loopback);
+    let MempoolWay::Peers(peers) = config.mempool.unwrap().way else {
+        panic!("the peers are what is uncommented")
+    };
+    assert_eq!(peers.peers[0], "192.0.2.1:8333".parse().unwrap());
+    let peers_alone = MempoolPeers::new(peers.peers.clone());
+    assert_eq!(peers, peers_alone, "the template has the defaults");
     let config = client(&uncommented(ClientConfig::TEMPLATE, "# [[mint]]")).unwrap();
     assert_eq!(config.mint[0].url.as_str(), "https://mint.example");
 }
@@ -156,6 +166,127 @@ fn mistakes_are_explained_with_line_and_key() {
         hops,
         "client.toml, line 1, `hops`: found 9, expected a whole number from 1 to 8"
     );
+}
+
+/// Where one key depends on another, the section is named and what to do about it.
+#[test]
+fn a_mempool_that_is_not_one_is_explained() {
+    let twice = "peers = ['192.0.2.1', '192.0.2.1:18444']\n";
+    let node = "rpc = '127.0.0.1:18443'\n";
+    let cookie = "cookie = 'x'\n";
+    for (text, expected) in [
+        (
+            String::new(),
+            "name nodes under `peers`, or a node of your own under `rpc`",
+        ),
+        (
+            "peers = []\n".into(),
+            "name nodes under `peers`, or a node of your own under `rpc`",
+        ),
+        (
+            format!("{twice}{node}"),
+            "there are `peers` and `rpc`: leave one of them out",
+        ),
+        (
+            twice.into(),
+            "with one peer there is none to look at for what was handed to it: name more, or set \
+             `observers` to 0, which takes the peer at its word",
+        ),
+        (
+            format!("{twice}observers = 0\n{cookie}"),
+            "`cookie` is for a node of your own, which is named under `rpc`",
+        ),
+        (
+            format!("{node}{cookie}submit_to = 1\n"),
+            "`submit_to` is for `peers`, and this is a node of your own",
+        ),
+        (
+            node.into(),
+            "`rpc` needs the node's `cookie` file, or a `user` and a `password`",
+        ),
+        (
+            format!("{node}password = 'x'\n"),
+            "`rpc` needs the node's `cookie` file, or a `user` and a `password`",
+        ),
+        (
+            format!("{node}{cookie}user = 'x'\npassword = 'y'\n"),
+            "there are a `cookie` and a `user` or a `password`: leave one of them out",
+        ),
+        (
+            format!("{node}user = 'x:y'\npassword = 'y'\n"),
+            "a `user` has no colon in it",
+        ),
+    ] {
+        let text = format!("[mempool]\nnetwork = 'regtest'\n{text}");
+        let error = relay(&text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("relay.toml, line 1, `[mempool]`: {expected}"),
+            "{text}"
+        );
+    }
+    for (line, expected) in [
+        (
+            "network = 'bitcoin'",
+            "relay.toml, line 2, `network`: found \"bitcoin\", but a network is one of mainnet, \
+             signet, testnet4 and regtest",
+        ),
+        (
+            "network = 'signet'\npeers = ['node.example']",
+            "relay.toml, line 3, `peers`: found \"node.example\", expected the IP address of a \
+             node, with or without a port, like 192.0.2.1 or [2001:db8::1]:8333",
+        ),
+        (
+            "network = 'signet'\nrpc = '127.0.0.1'",
+            "relay.toml, line 3, `rpc`: found \"127.0.0.1\", expected an IP address and a port, \
+             like 0.0.0.0:4433 or [::]:4433",
+        ),
+        (
+            "network = 'signet'\nobservers = 99",
+            "relay.toml, line 3, `observers`: found 99, expected a whole number from 0 to 16",
+        ),
+        (
+            "peers = ['192.0.2.1']",
+            "relay.toml, line 1, `[mempool]`: missing field `network`",
+        ),
+    ] {
+        let error = relay(&format!("[mempool]\n{line}\n")).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_node_of_the_operator_is_asked_with_what_the_file_names() {
+    let text = "[mempool]\nnetwork = 'testnet4'\nrpc = '127.0.0.1:48332'\nuser = 'relay'\n\
+                password = 'a secret'\nmean_delay_secs = 0\n";
+    let config = relay(text).unwrap();
+    let mempool = config.mempool.clone().unwrap();
+    assert_eq!(mempool.network, Network::Testnet4);
+    assert!(mempool.mean_delay().is_zero());
+    let MempoolWay::Node(node) = &mempool.way else {
+        panic!("a node")
+    };
+    assert!(matches!(&node.auth, MempoolNodeAuth::Password(user, _) if user == "relay"));
+    assert!(!format!("{config:?}").contains("a secret"));
+    let written = toml::to_string(&config).unwrap();
+    assert_eq!(relay(&written).unwrap(), config, "{written}");
+}
+
+#[test]
+fn peers_listen_where_nodes_of_the_network_do() {
+    let text = "[mempool]\nnetwork = 'signet'\npeers = ['192.0.2.1', '2001:db8::1', \
+                '192.0.2.1:8333']\ntransport = 'only-encrypted'\n";
+    let config = relay(text).unwrap();
+    let mempool = config.mempool.clone().unwrap();
+    let addresses = ["192.0.2.1:38333", "[2001:db8::1]:38333", "192.0.2.1:8333"];
+    let mut expected = MempoolPeers::new(addresses.map(|text| text.parse().unwrap()).into());
+    expected.transport = PeerTransport::OnlyEncrypted;
+    let peers = expected.peers.clone();
+    let mut section = MempoolConfig::peers(Network::Signet, peers);
+    section.way = MempoolWay::Peers(expected);
+    assert_eq!(mempool, section);
+    let written = toml::to_string(&config).unwrap();
+    assert_eq!(relay(&written).unwrap(), config, "{written}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What a path has to be like.
 
-use crate::{Coverage, Descriptor, MintOffer, MintUrl, Price, Suite};
-use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
+use crate::{Coverage, Descriptor, MintOffer, MintUrl, PacketOffer, PacketPrice, Price, Suite};
+use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode, UnixTime};
 use core::fmt;
 use core::net::IpAddr;
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 /// Which connection the last hop has to open.
@@ -25,6 +26,40 @@ impl fmt::Debug for ExitNeed {
     }
 }
 
+/// What a one-shot packet needs of each hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketNeed {
+    /// Its size.
+    pub size: PacketSize,
+    /// The longest delay that a hop will be asked for; a relay that offers less is asked for less.
+    pub delay: Duration,
+    /// Until when the hops' packet keys have to be good: when the packet has been there at the
+    /// latest.
+    pub until: UnixTime,
+    /// No hop's fee is higher than it would be at these prices.
+    pub ceiling: PacketPrice,
+}
+
+impl PacketNeed {
+    /// The fee of a hop, and what it may be.
+    pub fn fee(&self, offer: &PacketOffer, asks_service: bool) -> Msat {
+        let delay = self.delay.min(offer.max_delay);
+        offer.price.fee(self.size, asks_service, delay)
+    }
+
+    fn check(&self, offer: Option<&PacketOffer>, asks_service: bool) -> Result<(), Unfit> {
+        let offer = offer.ok_or(Unfit::NoPackets)?;
+        let most = self.ceiling.fee(self.size, asks_service, self.delay);
+        if offer.good_until < self.until {
+            return Err(Unfit::PacketKey);
+        }
+        match self.fee(offer, asks_service) <= most {
+            true => Ok(()),
+            false => Err(Unfit::Price),
+        }
+    }
+}
+
 /// What a path has to be like. Without more than [`new`](Self::new), any distinct relays will do.
 ///
 /// ```
@@ -43,7 +78,9 @@ impl fmt::Debug for ExitNeed {
 pub struct PathConstraints {
     pub(super) hops: usize,
     last_service: Option<ServiceCode>,
+    last: Option<BTreeSet<RelayId>>,
     exit: Option<ExitNeed>,
+    packets: Option<PacketNeed>,
     ceiling: Option<Price>,
     purse: Option<Purse>,
     excluded: BTreeSet<RelayId>,
@@ -67,6 +104,7 @@ impl Purse {
 /// What is in a relay's way to a place in a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
+    /// Nobody expected this relay in this place.
     Service,
     Excluded,
     Expired,
@@ -75,6 +113,8 @@ pub(super) enum Unfit {
     Price,
     Payment,
     ExitPolicy,
+    NoPackets,
+    PacketKey,
 }
 
 impl PathConstraints {
@@ -83,7 +123,9 @@ impl PathConstraints {
         Self {
             hops,
             last_service: None,
+            last: None,
             exit: None,
+            packets: None,
             ceiling: None,
             purse: None,
             excluded: BTreeSet::new(),
@@ -101,6 +143,20 @@ impl PathConstraints {
     /// The last hop offers this service.
     pub fn ending_in(mut self, service: ServiceCode) -> Self {
         self.last_service = Some(service);
+        self
+    }
+
+    /// The last hop is one of these.
+    pub fn ending_at(mut self, relays: impl IntoIterator<Item = RelayId>) -> Self {
+        self.last = Some(relays.into_iter().collect());
+        self
+    }
+
+    /// Every hop takes one-shot packets like this one. The last hop is asked for its service, if
+    /// one [was named](Self::ending_in). What has to be paid for then is the packet, and not bytes
+    /// that are carried.
+    pub fn for_packets(mut self, need: PacketNeed) -> Self {
+        self.packets = Some(need);
         self
     }
 
@@ -142,8 +198,12 @@ impl PathConstraints {
         self
     }
 
-    /// What holds for every hop.
+    /// What holds for every hop before the last.
     pub(super) fn check(&self, relay: &Descriptor) -> Result<(), Unfit> {
+        self.check_any(relay, false)
+    }
+
+    fn check_any(&self, relay: &Descriptor, asks_service: bool) -> Result<(), Unfit> {
         let relay_speaks = |suites: &Vec<Suite>| suites.iter().any(|s| relay.suites.contains(s));
         let tests = [
             (!self.excluded.contains(&relay.relay), Unfit::Excluded),
@@ -158,16 +218,25 @@ impl PathConstraints {
                     .is_none_or(|ceiling| relay.price.within(&ceiling)),
                 Unfit::Price,
             ),
-            (self.can_pay(relay), Unfit::Payment),
         ];
-        match tests.into_iter().find(|(passed, _)| !passed) {
-            Some((_, unfit)) => Err(unfit),
-            None => Ok(()),
+        if let Some((_, unfit)) = tests.into_iter().find(|(passed, _)| !passed) {
+            return Err(unfit);
+        }
+        if let Some(need) = &self.packets {
+            need.check(relay.packets.as_ref(), asks_service)?;
+        }
+        match self.can_pay(relay, asks_service) {
+            true => Ok(()),
+            false => Err(Unfit::Payment),
         }
     }
 
-    fn can_pay(&self, relay: &Descriptor) -> bool {
-        relay.price == Price::FREE
+    fn can_pay(&self, relay: &Descriptor, asks_service: bool) -> bool {
+        let is_free = match (&self.packets, &relay.packets) {
+            (Some(need), Some(offer)) => need.fee(offer, asks_service).is_zero(),
+            _ => relay.price == Price::FREE,
+        };
+        is_free
             || self
                 .purse
                 .as_ref()
@@ -182,7 +251,14 @@ impl PathConstraints {
         {
             return Err(Unfit::Service);
         }
-        self.check(relay)?;
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| !last.contains(&relay.relay))
+        {
+            return Err(Unfit::Service);
+        }
+        self.check_any(relay, self.last_service.is_some())?;
         let coverage = match self.exit {
             None => Coverage::Most,
             Some(ExitNeed::Name { port }) => relay.exit_policy.coverage(port),

@@ -3,7 +3,7 @@
 mod constraints;
 mod draw;
 
-pub use constraints::{ExitNeed, PathConstraints};
+pub use constraints::{ExitNeed, PacketNeed, PathConstraints};
 
 use crate::{Descriptor, Directory};
 use coinfuse_wire::{HopIndex, ServiceCode};
@@ -13,7 +13,8 @@ use draw::Lottery;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// The relays that a circuit should be built through, from the client's neighbour to the last hop.
+/// The relays that a circuit or a packet should go through, from the client's neighbour to the last
+/// hop.
 ///
 /// Never empty, and no relay comes twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Path {
         self.hops.first().expect("a path is never empty")
     }
 
-    /// The relay where streams end.
+    /// The relay where streams, or the packet, end.
     pub fn last(&self) -> &Arc<Descriptor> {
         self.hops.last().expect("a path is never empty")
     }
@@ -64,6 +65,10 @@ pub struct Shortage {
     pub no_address: usize,
     /// Speak no suite that the client speaks.
     pub suite: usize,
+    /// Take no one-shot packets.
+    pub no_packets: usize,
+    /// Change the key for packets too soon.
+    pub packet_key: usize,
     /// Cost more than the client wants to pay.
     pub price: usize,
     /// Take no ecash that the client has.
@@ -82,6 +87,8 @@ impl Shortage {
             Unfit::Price => self.price += 1,
             Unfit::Payment => self.payment += 1,
             Unfit::ExitPolicy => self.exit_policy += 1,
+            Unfit::NoPackets => self.no_packets += 1,
+            Unfit::PacketKey => self.packet_key += 1,
             Unfit::Service => {}
         }
     }
@@ -95,6 +102,8 @@ impl fmt::Display for Shortage {
             (self.expired, "expired"),
             (self.no_address, "without an address"),
             (self.suite, "with other suites only"),
+            (self.no_packets, "taking no packets"),
+            (self.packet_key, "changing the key for packets too soon"),
             (self.price, "above the price ceiling"),
             (self.payment, "taking no ecash of ours"),
             (self.exit_policy, "closed to this connection"),

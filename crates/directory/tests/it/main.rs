@@ -3,6 +3,7 @@
 mod address;
 mod descriptor;
 mod path;
+mod path_of_packets;
 mod policy;
 mod snapshot;
 mod sync;

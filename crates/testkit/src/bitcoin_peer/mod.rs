@@ -4,6 +4,7 @@
 //! tells its neighbours and whoever asked to be told. It can be told to misbehave.
 
 mod serve;
+mod transaction;
 mod wire;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use bitcoin::{Transaction, Txid};
 use tokio::sync::broadcast;
 
 use crate::background::{ANY_PORT, TcpServer};
+
+pub use transaction::{spending, transaction};
 
 /// What a peer does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

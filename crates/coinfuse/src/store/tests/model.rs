@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 enum Step {
     Credit { account: u8, vouchers: Vec<u8> },
+    Collect { vouchers: Vec<u8> },
     Use { account: u8, used: u64 },
     Redeem { voucher: u8 },
     Pay(Payment),
@@ -65,6 +66,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0u8..3, prop::collection::vec(0u8..12, 1..4))
             .prop_map(|(account, vouchers)| Step::Credit { account, vouchers }),
+        3 => prop::collection::vec(0u8..12, 1..4)
+            .prop_map(|vouchers| Step::Collect { vouchers }),
         3 => (0u8..3, 0u64..200).prop_map(|(account, used)| Step::Use { account, used }),
         1 => (0u8..12).prop_map(|voucher| Step::Redeem { voucher }),
         8 => payment().prop_map(Step::Pay),
@@ -94,6 +97,9 @@ struct Model {
     redeemed: BTreeMap<u8, ()>,
 }
 
+/// In the place of an account.
+const PACKETS: u8 = 99;
+
 fn value(name: u8) -> u64 {
     1 << name
 }
@@ -107,6 +113,22 @@ impl Model {
                 self.owner.insert(name, account);
                 Outcome::Credited
             }
+        }
+    }
+
+    /// True when the voucher pays for a packet.
+    fn collect(&mut self, name: u8) -> bool {
+        let new = !self.owner.contains_key(&name);
+        self.owner.entry(name).or_insert(PACKETS);
+        new
+    }
+
+    fn packets(&self) -> PacketTotals {
+        let names = self.owner.iter().filter(|(_, owner)| **owner == PACKETS);
+        let values: Vec<_> = names.map(|(name, _)| Msat::new(value(*name))).collect();
+        PacketTotals {
+            taken: values.len() as u64,
+            fees: values.into_iter().sum(),
         }
     }
 
@@ -190,6 +212,7 @@ impl Model {
         totals.credited.get() == sum(&mut self.owner.keys())
             && totals.redeemed.get() == sum(&mut self.redeemed.keys())
             && totals.channels == self.totals
+            && totals.packets == self.packets()
             && self.agrees_on_channels(ledger)
             && ledger.collected(99).unwrap().len() == self.owner.len() - self.redeemed.len()
             && (0..3).all(|account| {
@@ -221,6 +244,12 @@ async fn take(step: &Step, ledger: &mut Ledger, disk: &Disk, model: &mut Model) 
             assert_eq!(credit.outcomes, expected);
             assert_eq!(credit.balance.credited.get(), model.credited(*account));
             assert_eq!(credit.balance.used.get(), model.used(*account));
+        }
+        Step::Collect { vouchers } => {
+            let given = vouchers.iter().map(|name| voucher(*name, value(*name)));
+            let taken = ledger.collect(given.collect()).await.unwrap();
+            let expected: Vec<_> = vouchers.iter().map(|v| model.collect(*v)).collect();
+            assert_eq!(taken, expected);
         }
         Step::Use { account, used } => {
             ledger.record_use(key(*account), Msat::new(*used));
@@ -309,10 +338,11 @@ fn check_after_cut(steps: &[Step], story: &[(usize, Model)], disk: &Disk, cut: u
         // All is presented again, as clients do: nobody is credited twice, nobody loses.
         let end = &story[story.len() - 1].1;
         for (name, account) in &end.owner {
-            ledger
-                .credit(key(*account), vec![voucher(*name, value(*name))])
-                .await
-                .unwrap();
+            let again = vec![voucher(*name, value(*name))];
+            match *account {
+                PACKETS => drop(ledger.collect(again).await.unwrap()),
+                account => drop(ledger.credit(key(account), again).await.unwrap()),
+            }
         }
         // And what was not acknowledged of channels is written, a second time if it was there.
         for step in &steps[known..] {

@@ -199,6 +199,7 @@ impl Station {
             mints,
             exit: plan.exit.map(|make| make()),
             extend: ExtendPolicy::Anywhere,
+            packets: None,
             limits: plan.limits,
             link_limits: plan.links,
         }
