@@ -7,6 +7,7 @@
 //! * An [`ExitPolicy`], in Tor's syntax, says which connections an exit opens. [`AddressClass`]
 //!   stands before it: what is not the public Internet is refused unless the operator lists it.
 //! * [`sync`] is how two nodes make both know the same relays.
+//! * [`Audit`] compares what several of them list, and notices who hides relays.
 //! * [`select_path`] chooses relays, a pure function of directory, constraints and seed.
 //!
 //! There is no I/O, no clock and no randomness in here: the time is an argument, and so are 32
@@ -41,8 +42,11 @@
 //! ```
 
 mod address;
+mod audit;
+mod decay;
 mod descriptor;
 mod directory;
+mod draw;
 mod identity;
 mod path;
 mod policy;
@@ -52,6 +56,7 @@ mod text;
 mod work;
 
 pub use address::AddressClass;
+pub use audit::{Audit, AuditConfig, Finding, Standing, View};
 pub use coinfuse_wire::Price;
 pub use descriptor::{
     BlindedId, BuildError, Country, CountryError, Descriptor, DescriptorBody, DescriptorDigest,

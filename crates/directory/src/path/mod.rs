@@ -5,11 +5,11 @@ mod draw;
 
 pub use constraints::{ExitNeed, PacketNeed, PathConstraints};
 
+use crate::draw::Draw;
 use crate::{Descriptor, Directory};
 use coinfuse_wire::{HopIndex, ServiceCode};
 use constraints::Unfit;
 use core::fmt;
-use draw::Lottery;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -149,7 +149,7 @@ pub fn select_path(
     if !(1..=Path::MAX_HOPS).contains(&hops) {
         return Err(SelectError::HopCount { got: hops });
     }
-    let mut lottery = Lottery::new(seed);
+    let mut lottery = Draw::new(seed);
     let (middles, shortage) = middle_relays(directory, constraints);
     let last = choose_last(directory, constraints, &middles, shortage, &mut lottery)?;
     let mut chosen = vec![Arc::clone(last)];
@@ -158,9 +158,7 @@ pub fn select_path(
             .iter()
             .copied()
             .filter(|relay| !clashes(relay, &chosen));
-        let next = lottery
-            .draw(free)
-            .ok_or(SelectError::NotEnoughRelays(shortage))?;
+        let next = draw::draw(&mut lottery, free).ok_or(SelectError::NotEnoughRelays(shortage))?;
         chosen.push(Arc::clone(next));
     }
     chosen.rotate_left(1);
@@ -198,7 +196,7 @@ fn choose_last<'a>(
     constraints: &PathConstraints,
     middles: &[&'a Arc<Descriptor>],
     middle_shortage: Shortage,
-    lottery: &mut Lottery,
+    lottery: &mut Draw,
 ) -> Result<&'a Arc<Descriptor>, SelectError> {
     let mut shortage = Shortage {
         needed: 1,
@@ -230,12 +228,12 @@ fn choose_last<'a>(
     let preferred = candidates
         .iter()
         .filter(|(_, coverage)| Some(*coverage) == best);
-    lottery
-        .draw(preferred.map(|(relay, _)| *relay))
-        .ok_or(SelectError::NotEnoughRelays(Shortage {
+    draw::draw(lottery, preferred.map(|(relay, _)| *relay)).ok_or(SelectError::NotEnoughRelays(
+        Shortage {
             found,
             ..middle_shortage
-        }))
+        },
+    ))
 }
 
 /// Whom a relay belongs to: relays of one group never share a path.

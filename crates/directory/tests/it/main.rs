@@ -1,6 +1,7 @@
 //! What the crate promises, from outside.
 
 mod address;
+mod audit;
 mod descriptor;
 mod path;
 mod path_of_packets;
