@@ -1,0 +1,288 @@
+//! The relays that a node knows, and which of them it has room for.
+
+mod rank;
+mod waiting;
+
+pub(crate) use rank::{Rank, Subnet};
+
+use crate::keys::relay_hash;
+use coinfuse_directory::sync::{Row, Summary};
+use coinfuse_directory::{Descriptor, Directory, SourceOffer};
+use coinfuse_wire::{RelayId, UnixTime};
+use rank::Seat;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use waiting::Waiting;
+
+/// How many relays without a place are remembered.
+const MAX_WAITING: usize = 1024;
+
+/// What became of a verified descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The relay was not known before.
+    Added,
+    /// It is newer than the one that was known.
+    Replaced,
+    /// The one that is known is the same, or newer.
+    Unchanged,
+    /// Others have the places that there are for relays like it.
+    Waiting,
+    /// It has no address that this node would go to.
+    Nowhere,
+}
+
+impl Admission {
+    /// Whether it is worth telling others.
+    pub(crate) fn is_news(self) -> bool {
+        matches!(self, Self::Added | Self::Replaced)
+    }
+}
+
+/// How much a book holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BookLimits {
+    /// Relays in all.
+    pub(crate) relays: usize,
+    /// Relays of one public subnet.
+    pub(crate) per_subnet: usize,
+    /// Whether relays outside the public Internet are taken; their subnets are not counted.
+    pub(crate) private: bool,
+}
+
+/// A directory in which a flood of identities finds only so many places.
+#[derive(Debug)]
+pub(crate) struct Book {
+    directory: Directory,
+    limits: BookLimits,
+    own: Option<RelayId>,
+    seats: HashMap<RelayId, Seat>,
+    by_rank: BTreeSet<Seat>,
+    by_subnet: HashMap<Subnet, BTreeSet<Seat>>,
+    by_hash: HashMap<[u8; 32], RelayId>,
+    waiting: Waiting,
+    summary: Option<Summary>,
+    version: u64,
+}
+
+impl Book {
+    pub(crate) fn new(limits: BookLimits) -> Self {
+        Self {
+            directory: Directory::with_limit(limits.relays),
+            limits,
+            own: None,
+            seats: HashMap::new(),
+            by_rank: BTreeSet::new(),
+            by_subnet: HashMap::new(),
+            by_hash: HashMap::new(),
+            waiting: Waiting::new(MAX_WAITING),
+            summary: None,
+            version: 0,
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Grows with each change.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What the directory holds; computed when it has changed.
+    pub(crate) fn summary(&mut self) -> Summary {
+        let directory = &self.directory;
+        self.summary
+            .get_or_insert_with(|| Summary::of(directory))
+            .clone()
+    }
+
+    /// The descriptor whose record has this name.
+    pub(crate) fn by_hash(&self, hash: &[u8; 32]) -> Option<&Arc<Descriptor>> {
+        self.directory.get(self.by_hash.get(hash)?)
+    }
+
+    /// Whether a descriptor that somebody lists is worth asking for.
+    pub(crate) fn wants(&self, row: &Row) -> bool {
+        !self.waiting.covers(row)
+            && self
+                .directory
+                .get(&row.relay)
+                .is_none_or(|known| row.supersedes(&Row::of(known)))
+    }
+
+    /// Takes in this node's own descriptor, which always has a place.
+    pub(crate) fn admit_own(&mut self, descriptor: Arc<Descriptor>) -> Admission {
+        self.own = Some(descriptor.relay);
+        self.admit(descriptor)
+    }
+
+    /// Takes in a descriptor that was verified.
+    pub(crate) fn admit(&mut self, descriptor: Arc<Descriptor>) -> Admission {
+        let reached = self.was_reached(&descriptor);
+        self.admit_as(descriptor, reached)
+    }
+
+    fn admit_as(&mut self, descriptor: Arc<Descriptor>, reached: bool) -> Admission {
+        let Some(subnet) = self.subnet_of(&descriptor) else {
+            return Admission::Nowhere;
+        };
+        if !self.wants(&Row::of(&descriptor)) {
+            return Admission::Unchanged;
+        }
+        let relay = descriptor.relay;
+        let own = self.own == Some(relay);
+        let seat = Seat {
+            rank: Rank::of(&descriptor, own, reached),
+            subnet,
+            relay,
+        };
+        let before = self.leave(&relay);
+        self.waiting.remove(&relay);
+        if !self.make_room(&seat) {
+            self.waiting.push(descriptor);
+            return Admission::Waiting;
+        }
+        self.enter(seat, descriptor);
+        match before {
+            Some(_) => Admission::Replaced,
+            None => Admission::Added,
+        }
+    }
+
+    /// Notes that a relay was reached where it says it is; it may get a place for that.
+    pub(crate) fn reached(&mut self, relay: &RelayId) -> Admission {
+        if self.rank(relay).is_some_and(Rank::reached) {
+            return Admission::Unchanged;
+        }
+        let known = self.leave(relay).or_else(|| self.waiting.remove(relay));
+        match known {
+            Some(descriptor) => self.admit_as(descriptor, true),
+            None => Admission::Unchanged,
+        }
+    }
+
+    /// Forgets what does not hold any more; who waited takes the places. Says whether anything
+    /// changed.
+    pub(crate) fn remove_expired(&mut self, now: UnixTime) -> bool {
+        let expired: Vec<RelayId> = self
+            .directory
+            .iter()
+            .filter(|descriptor| !descriptor.is_fresh(now))
+            .map(|descriptor| descriptor.relay)
+            .collect();
+        for relay in &expired {
+            self.leave(relay);
+        }
+        if !expired.is_empty() {
+            for descriptor in self.waiting.take_fresh(now) {
+                self.admit(descriptor);
+            }
+        }
+        !expired.is_empty()
+    }
+
+    /// A relay whose place is contested, and where it says that it can be reached: one that waits, or
+    /// the last of those it waits behind.
+    pub(crate) fn next_probe(&mut self, incumbent: bool) -> Option<(RelayId, SourceOffer)> {
+        let waiting = Arc::clone(self.waiting.rotate()?);
+        let subnet = self.subnet_of(&waiting)?;
+        let relay = match incumbent {
+            false => waiting,
+            true => {
+                let last = self.by_subnet.get(&subnet)?.first()?;
+                Arc::clone(self.directory.get(&last.relay)?)
+            }
+        };
+        if self.was_reached(&relay) {
+            return None;
+        }
+        let mut source = relay.source.clone()?;
+        source
+            .addresses
+            .retain(|address| Subnet::of(address.ip()) == subnet);
+        (!source.addresses.is_empty()).then_some((relay.relay, source))
+    }
+
+    /// The rank of a relay in the directory.
+    pub(crate) fn rank(&self, relay: &RelayId) -> Option<Rank> {
+        self.seats.get(relay).map(|seat| seat.rank)
+    }
+
+    /// The subnet that a descriptor counts for: that of the preferred address.
+    fn subnet_of(&self, descriptor: &Descriptor) -> Option<Subnet> {
+        let subnet = Subnet::of(descriptor.addresses.first()?.ip());
+        (self.limits.private || subnet.is_public()).then_some(subnet)
+    }
+
+    /// Whether the relay was reached in the subnet that this descriptor names.
+    fn was_reached(&self, descriptor: &Descriptor) -> bool {
+        self.seats.get(&descriptor.relay).is_some_and(|seat| {
+            seat.rank.reached() && Some(seat.subnet) == self.subnet_of(descriptor)
+        })
+    }
+
+    /// Whether there is a place for `seat`, if need be that of another of lower rank.
+    fn make_room(&mut self, seat: &Seat) -> bool {
+        let mut loser = None;
+        if seat.subnet.is_public()
+            && let Some(neighbours) = self.by_subnet.get(&seat.subnet)
+            && neighbours.len() >= self.limits.per_subnet
+        {
+            loser = neighbours.first().copied();
+        } else if self.directory.len() >= self.limits.relays {
+            loser = self.by_rank.first().copied();
+        }
+        let Some(loser) = loser else {
+            return self.limits.relays > 0;
+        };
+        if loser.rank >= seat.rank {
+            return false;
+        }
+        if let Some(descriptor) = self.leave(&loser.relay) {
+            self.waiting.push(descriptor);
+        }
+        true
+    }
+
+    fn enter(&mut self, seat: Seat, descriptor: Arc<Descriptor>) {
+        let relay = seat.relay;
+        if self.directory.insert(descriptor).is_err() {
+            return;
+        }
+        self.seats.insert(relay, seat);
+        self.by_rank.insert(seat);
+        self.by_subnet.entry(seat.subnet).or_default().insert(seat);
+        self.by_hash.insert(relay_hash(&relay), relay);
+        self.changed();
+    }
+
+    fn leave(&mut self, relay: &RelayId) -> Option<Arc<Descriptor>> {
+        let descriptor = self.directory.remove(relay)?;
+        if let Some(seat) = self.seats.remove(relay) {
+            self.by_rank.remove(&seat);
+            if let Some(neighbours) = self.by_subnet.get_mut(&seat.subnet) {
+                neighbours.remove(&seat);
+                if neighbours.is_empty() {
+                    self.by_subnet.remove(&seat.subnet);
+                }
+            }
+        }
+        self.by_hash.remove(&relay_hash(relay));
+        self.changed();
+        Some(descriptor)
+    }
+
+    fn changed(&mut self) {
+        self.summary = None;
+        self.version += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

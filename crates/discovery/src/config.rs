@@ -1,0 +1,160 @@
+//! How a node of the discovery network behaves.
+
+use crate::address::PeerAddress;
+use crate::clock::Clock;
+use coinfuse_directory::Directory;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::PathBuf;
+
+/// What a node does for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It listens, publishes a descriptor, holds the whole directory, and answers whoever asks.
+    Relay,
+    /// It only asks, and is known to nobody but those whom it asks.
+    Client,
+}
+
+/// How a node of the discovery network behaves.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct DiscoveryConfig {
+    /// Relay or client.
+    pub role: Role,
+    /// What the peer's key grows from: for a relay a secret of its own, which stays the same, and for
+    /// a client fresh random bytes at each start. Everything random follows from it and `seed`.
+    pub peer_seed: [u8; 32],
+    /// 32 fresh random bytes at each start.
+    pub seed: [u8; 32],
+    /// Where to listen (TCP). Port 0 is any port. Empty for a client.
+    pub listen: Vec<SocketAddr>,
+    /// Where others reach this node, if that is not where it listens.
+    pub external: Vec<SocketAddr>,
+    /// Whom to ask when nobody else is known. More than one, of different people, so that none of
+    /// them decides alone what the network looks like.
+    pub bootstrap: Vec<PeerAddress>,
+    /// Where the directory is kept between starts.
+    pub cache_file: Option<PathBuf>,
+    /// Whether to connect to addresses that are not on the public Internet, and to take relays that
+    /// have such. Only for a network of one's own.
+    pub private_addresses: bool,
+    /// Bounds.
+    pub limits: Limits,
+    /// Times.
+    pub timing: Timing,
+    /// Civil time.
+    pub clock: Clock,
+}
+
+impl DiscoveryConfig {
+    /// A relay whose key grows from `peer_seed`; `seed` is 32 fresh random bytes.
+    pub fn relay(peer_seed: [u8; 32], seed: [u8; 32]) -> Self {
+        Self {
+            role: Role::Relay,
+            peer_seed,
+            seed,
+            listen: Vec::new(),
+            external: Vec::new(),
+            bootstrap: Vec::new(),
+            cache_file: None,
+            private_addresses: false,
+            limits: Limits::default(),
+            timing: Timing::default(),
+            clock: Clock::system(),
+        }
+    }
+
+    /// A client; `seed` is 32 fresh random bytes.
+    pub fn client(seed: [u8; 32]) -> Self {
+        Self {
+            role: Role::Client,
+            ..Self::relay(crate::keys::derive(&seed, "client"), seed)
+        }
+    }
+}
+
+impl fmt::Debug for DiscoveryConfig {
+    /// Without the seeds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiscoveryConfig")
+            .field("role", &self.role)
+            .field("listen", &self.listen)
+            .field("bootstrap", &self.bootstrap)
+            .field("limits", &self.limits)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much a node holds and does at most.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Relays in the directory. 20,000; some 2 KB of memory each, 5 at worst.
+    pub relays: usize,
+    /// Relays of one public /24, for IPv6 /48, in the directory: 16. Who has done more work for his
+    /// name goes first, and before all who was reached there.
+    pub relays_per_subnet: usize,
+    /// Connections that others opened: 512.
+    pub incoming: u32,
+    /// Connections that this node opened: 128.
+    pub outgoing: u32,
+    /// Connections with one peer: 4.
+    pub per_peer: u32,
+    /// No more connections while the whole process has more bytes of memory than this. Not limited
+    /// by default.
+    pub process_memory: Option<usize>,
+    /// Bytes of answers on their way at once; whoever asks then is told to come later. 32 MiB.
+    pub answers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            relays: Directory::DEFAULT_LIMIT,
+            relays_per_subnet: 16,
+            incoming: 512,
+            outgoing: 128,
+            per_peer: 4,
+            process_memory: None,
+            answers: 32 << 20,
+        }
+    }
+}
+
+/// When a node does what. Each time is drawn from a quarter around what is given here.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Timing {
+    /// How often the directory is compared with that of another node: 15 s. A comparison that finds
+    /// no difference costs 5 KB.
+    pub compare: Duration,
+    /// How often a relay tells the DHT anew who it is and what it offers: 10 min.
+    pub announce: Duration,
+    /// How long news is gathered before it is passed on: 100 ms.
+    pub gather: Duration,
+    /// How long a peer that failed is left alone: 30 s.
+    pub retry: Duration,
+    /// How long an answer may take: 10 s.
+    pub answer: Duration,
+    /// How long a connection without use is kept: 60 s.
+    pub idle: Duration,
+    /// How often the cache file is written, if anything changed: 60 s.
+    pub save: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            compare: Duration::from_secs(15),
+            announce: Duration::from_secs(600),
+            gather: Duration::from_millis(100),
+            retry: Duration::from_secs(30),
+            answer: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            save: Duration::from_secs(60),
+        }
+    }
+}
