@@ -8,7 +8,8 @@
 //!   stands before it: what is not the public Internet is refused unless the operator lists it.
 //! * [`sync`] is how two nodes make both know the same relays.
 //! * [`Audit`] compares what several of them list, and notices who hides relays.
-//! * [`select_path`] chooses relays, a pure function of directory, constraints and seed.
+//! * [`select_path`] chooses relays, a pure function of directory, constraints, a seed, and the
+//!   [`History`] of what the client has seen of them.
 //!
 //! There is no I/O, no clock and no randomness in here: the time is an argument, and so are 32
 //! random bytes wherever something has to be random.
@@ -47,6 +48,7 @@ mod decay;
 mod descriptor;
 mod directory;
 mod draw;
+mod history;
 mod identity;
 mod path;
 mod policy;
@@ -65,6 +67,7 @@ pub use descriptor::{
     SourceOffer, Suite, UnverifiedDescriptor, VoucherKey,
 };
 pub use directory::{Directory, DirectoryFull, Inserted};
+pub use history::{Guard, History};
 pub use identity::{BadSignature, Identity, SIGNATURE_LEN, verify_signature};
 pub use path::{ExitNeed, PacketNeed, Path, PathConstraints, SelectError, Shortage, select_path};
 pub use policy::{

@@ -14,7 +14,7 @@ use coinfuse_circuit::{
     CircuitNumber, ClientCircuit, HopPlan, LaneHeader, NextHop, OnionKey, Seed, Suite,
 };
 use coinfuse_delivery::{Host, Target};
-use coinfuse_directory::{Descriptor, ExitNeed, Path, PathConstraints, select_path};
+use coinfuse_directory::{Descriptor, ExitNeed, History, Path, PathConstraints, select_path};
 use coinfuse_wire::{Encode, HopIndex, Msat, RelayId};
 use quinn::SendStream;
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ impl Inner {
             .directory
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(select_path(&directory, &constraints, random())?)
+        Ok(select_path(&directory, &constraints, &History::new(), random())?)
     }
 
     /// Builds a circuit along a path.

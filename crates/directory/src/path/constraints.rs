@@ -1,64 +1,12 @@
 //! What a path has to be like.
 
-use crate::{Coverage, Descriptor, MintOffer, MintUrl, PacketOffer, PacketPrice, Price, Suite};
-use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode, UnixTime};
-use core::fmt;
-use core::net::IpAddr;
-use core::time::Duration;
+use super::need::{ExitNeed, PacketNeed, Purse, Unfit};
+use super::weighted::Weighted;
+use crate::{
+    AddressClass, Country, Coverage, Descriptor, Directory, History, MintUrl, Price, Suite,
+};
+use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
 use std::collections::BTreeSet;
-
-/// Which connection the last hop has to open.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ExitNeed {
-    /// To this address and port.
-    Address(IpAddr, u16),
-    /// To this port of a name, whose addresses only the exit will know.
-    Name {
-        /// The port.
-        port: u16,
-    },
-}
-
-impl fmt::Debug for ExitNeed {
-    /// Where somebody wants to go is nobody's business.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ExitNeed([scrubbed])")
-    }
-}
-
-/// What a one-shot packet needs of each hop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PacketNeed {
-    /// Its size.
-    pub size: PacketSize,
-    /// The longest delay that a hop will be asked for; a relay that offers less is asked for less.
-    pub delay: Duration,
-    /// Until when the hops' packet keys have to be good: when the packet has been there at the
-    /// latest.
-    pub until: UnixTime,
-    /// No hop's fee is higher than it would be at these prices.
-    pub ceiling: PacketPrice,
-}
-
-impl PacketNeed {
-    /// The fee of a hop, and what it may be.
-    pub fn fee(&self, offer: &PacketOffer, asks_service: bool) -> Msat {
-        let delay = self.delay.min(offer.max_delay);
-        offer.price.fee(self.size, asks_service, delay)
-    }
-
-    fn check(&self, offer: Option<&PacketOffer>, asks_service: bool) -> Result<(), Unfit> {
-        let offer = offer.ok_or(Unfit::NoPackets)?;
-        let most = self.ceiling.fee(self.size, asks_service, self.delay);
-        if offer.good_until < self.until {
-            return Err(Unfit::PacketKey);
-        }
-        match self.fee(offer, asks_service) <= most {
-            true => Ok(()),
-            false => Err(Unfit::Price),
-        }
-    }
-}
 
 /// What a path has to be like. Without more than [`new`](Self::new), any distinct relays will do.
 ///
@@ -82,39 +30,13 @@ pub struct PathConstraints {
     exit: Option<ExitNeed>,
     packets: Option<PacketNeed>,
     ceiling: Option<Price>,
+    pub(super) total: Option<Price>,
     purse: Option<Purse>,
     excluded: BTreeSet<RelayId>,
+    countries: BTreeSet<Country>,
     suites: Option<Vec<Suite>>,
+    global_only: bool,
     now: Option<UnixTime>,
-}
-
-/// Which ecash the client has or would buy.
-#[derive(Debug, Default, Clone)]
-struct Purse {
-    mints: BTreeSet<MintUrl>,
-    issuers: bool,
-}
-
-impl Purse {
-    fn pays(&self, offer: &MintOffer) -> bool {
-        (self.issuers && offer.issuer) || self.mints.contains(&offer.url)
-    }
-}
-
-/// What is in a relay's way to a place in a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfit {
-    /// Nobody expected this relay in this place.
-    Service,
-    Excluded,
-    Expired,
-    NoAddress,
-    Suite,
-    Price,
-    Payment,
-    ExitPolicy,
-    NoPackets,
-    PacketKey,
 }
 
 impl PathConstraints {
@@ -127,9 +49,12 @@ impl PathConstraints {
             exit: None,
             packets: None,
             ceiling: None,
+            total: None,
             purse: None,
             excluded: BTreeSet::new(),
+            countries: BTreeSet::new(),
             suites: None,
+            global_only: false,
             now: None,
         }
     }
@@ -166,6 +91,13 @@ impl PathConstraints {
         self
     }
 
+    /// All hops together cost no more than this, in either direction: what the client pays for each
+    /// MiB that it sends or gets.
+    pub fn max_total_price(mut self, ceiling: Price) -> Self {
+        self.total = Some(ceiling);
+        self
+    }
+
     /// Every hop takes the ecash of one of these mints, or carries for free. Adds to the mints
     /// that were named before.
     pub fn pay_with(mut self, mints: impl IntoIterator<Item = MintUrl>) -> Self {
@@ -186,6 +118,21 @@ impl PathConstraints {
         self
     }
 
+    /// No relay that says that it is in one of these countries. Adds to those that were named
+    /// before. Relays that do not say where they are may be anywhere.
+    pub fn exclude_countries(mut self, countries: impl IntoIterator<Item = Country>) -> Self {
+        self.countries.extend(countries);
+        self
+    }
+
+    /// Whether relays on loopback, in private networks and the like will do, as they do unless said
+    /// otherwise. A client of the public network says no: then only addresses count that are
+    /// [global](AddressClass::Global).
+    pub fn private_addresses(mut self, allowed: bool) -> Self {
+        self.global_only = !allowed;
+        self
+    }
+
     /// Every hop speaks one of these suites.
     pub fn suites(mut self, suites: impl IntoIterator<Item = Suite>) -> Self {
         self.suites = Some(suites.into_iter().collect());
@@ -198,30 +145,38 @@ impl PathConstraints {
         self
     }
 
+    /// When the path is drawn, if that was told.
+    pub(super) fn now(&self) -> UnixTime {
+        self.now.unwrap_or_default()
+    }
+
+    /// The relays that can stand before the last hop, with their weights.
+    pub(crate) fn middles<'a>(
+        &self,
+        directory: &'a Directory,
+        history: &History,
+        now: UnixTime,
+    ) -> Vec<Weighted<'a>> {
+        let fit = directory.iter().filter(|relay| self.may_carry(relay));
+        fit.map(|relay| Weighted::new(relay, history.weight(relay, now)))
+            .collect()
+    }
+
+    /// Whether a relay can stand before the last hop.
+    pub(crate) fn may_carry(&self, relay: &Descriptor) -> bool {
+        self.check_middle(relay).is_ok()
+    }
+
     /// What holds for every hop before the last.
-    pub(super) fn check(&self, relay: &Descriptor) -> Result<(), Unfit> {
+    pub(super) fn check_middle(&self, relay: &Descriptor) -> Result<(), Unfit> {
+        if !relay.offers(ServiceCode::RELAY) {
+            return Err(Unfit::Service);
+        }
         self.check_any(relay, false)
     }
 
     fn check_any(&self, relay: &Descriptor, asks_service: bool) -> Result<(), Unfit> {
-        let relay_speaks = |suites: &Vec<Suite>| suites.iter().any(|s| relay.suites.contains(s));
-        let tests = [
-            (!self.excluded.contains(&relay.relay), Unfit::Excluded),
-            (
-                self.now.is_none_or(|now| relay.is_fresh(now)),
-                Unfit::Expired,
-            ),
-            (!relay.addresses.is_empty(), Unfit::NoAddress),
-            (self.suites.as_ref().is_none_or(relay_speaks), Unfit::Suite),
-            (
-                self.ceiling
-                    .is_none_or(|ceiling| relay.price.within(&ceiling)),
-                Unfit::Price,
-            ),
-        ];
-        if let Some((_, unfit)) = tests.into_iter().find(|(passed, _)| !passed) {
-            return Err(unfit);
-        }
+        self.check_terms(relay)?;
         if let Some(need) = &self.packets {
             need.check(relay.packets.as_ref(), asks_service)?;
         }
@@ -229,6 +184,34 @@ impl PathConstraints {
             true => Ok(()),
             false => Err(Unfit::Payment),
         }
+    }
+
+    /// What holds whatever the relay is used for.
+    fn check_terms(&self, relay: &Descriptor) -> Result<(), Unfit> {
+        let relay_speaks = |suites: &Vec<Suite>| suites.iter().any(|s| relay.suites.contains(s));
+        let unwanted = |country: &Country| self.countries.contains(country);
+        if self.excluded.contains(&relay.relay) || relay.country.as_ref().is_some_and(unwanted) {
+            return Err(Unfit::Excluded);
+        }
+        if !self.now.is_none_or(|now| relay.is_fresh(now)) {
+            return Err(Unfit::Expired);
+        }
+        if !self.can_reach(relay) {
+            return Err(Unfit::NoAddress);
+        }
+        if !self.suites.as_ref().is_none_or(relay_speaks) {
+            return Err(Unfit::Suite);
+        }
+        let within = |ceiling: Price| relay.price.within(&ceiling);
+        match self.ceiling.is_none_or(within) {
+            true => Ok(()),
+            false => Err(Unfit::Price),
+        }
+    }
+
+    fn can_reach(&self, relay: &Descriptor) -> bool {
+        let mut classes = relay.addresses.iter().map(|at| AddressClass::of(at.ip()));
+        classes.any(|class| !self.global_only || class.is_global())
     }
 
     fn can_pay(&self, relay: &Descriptor, asks_service: bool) -> bool {

@@ -1,9 +1,9 @@
 //! Choosing relays.
 
-use crate::{NOW, identity, relay};
+use crate::{NOW, choose, directory, id, relay, seed};
 use coinfuse_directory::{
     Descriptor, Directory, ExitNeed, MintOffer, MintUnit, Path, PathConstraints, Price,
-    SelectError, Suite, select_path,
+    SelectError, Suite,
 };
 use coinfuse_wire::{ByteCount, HopIndex, Rate, RelayId, ServiceCode, UnixTime};
 use proptest::prelude::*;
@@ -16,20 +16,6 @@ fn exit(number: u16, policy: &str) -> Descriptor {
         body.services.insert(ServiceCode::EXIT);
         body.exit_policy = policy.parse().unwrap();
     })
-}
-
-fn directory(relays: impl IntoIterator<Item = Descriptor>) -> Directory {
-    let mut directory = Directory::new();
-    directory.extend(relays);
-    directory
-}
-
-fn id(number: u16) -> RelayId {
-    identity(number).relay_id()
-}
-
-fn seed(number: u8) -> [u8; 32] {
-    [number; 32]
 }
 
 fn price(msat: u32) -> Price {
@@ -47,7 +33,7 @@ fn ids(path: &Path) -> Vec<RelayId> {
 fn last_hops(directory: &Directory, constraints: &PathConstraints) -> BTreeSet<RelayId> {
     (0..50)
         .map(|n| {
-            select_path(directory, constraints, seed(n))
+            choose(directory, constraints, seed(n))
                 .unwrap()
                 .last()
                 .relay
@@ -58,7 +44,7 @@ fn last_hops(directory: &Directory, constraints: &PathConstraints) -> BTreeSet<R
 #[test]
 fn the_same_seed_gives_the_same_path_and_others_give_others() {
     let directory = directory((0..20).map(|number| relay(number, |_| {})));
-    let path = |n| ids(&select_path(&directory, &PathConstraints::new(3), seed(n)).unwrap());
+    let path = |n| ids(&choose(&directory, &PathConstraints::new(3), seed(n)).unwrap());
     assert_eq!(path(1), path(1));
     let distinct: BTreeSet<_> = (0..50).map(path).collect();
     assert!(distinct.len() > 40, "{}", distinct.len());
@@ -68,12 +54,12 @@ fn the_same_seed_gives_the_same_path_and_others_give_others() {
 fn a_path_has_one_to_eight_hops() {
     let directory = directory((0..9).map(|number| relay(number, |_| {})));
     for hops in 1..=8 {
-        let path = select_path(&directory, &PathConstraints::new(hops), seed(1)).unwrap();
+        let path = choose(&directory, &PathConstraints::new(hops), seed(1)).unwrap();
         assert_eq!(path.hops().len(), hops);
         assert_eq!(path.hop(HopIndex::new(0).unwrap()), Some(path.first()));
     }
     for got in [0, 9] {
-        let none = select_path(&directory, &PathConstraints::new(got), seed(1));
+        let none = choose(&directory, &PathConstraints::new(got), seed(1));
         assert_eq!(none, Err(SelectError::HopCount { got }));
     }
 }
@@ -95,7 +81,7 @@ fn the_last_hop_is_an_exit_that_opens_the_connection() {
     );
     let local = ExitNeed::Address("127.0.0.1".parse().unwrap(), 443);
     let Err(SelectError::NoLastHop(shortage)) =
-        select_path(&directory, &PathConstraints::new(3).exit_to(local), seed(1))
+        choose(&directory, &PathConstraints::new(3).exit_to(local), seed(1))
     else {
         panic!("no exit lists loopback");
     };
@@ -123,7 +109,7 @@ fn an_exit_is_not_used_up_in_the_middle() {
     let directory = directory([exit(1, "accept *:443"), relay(2, |_| {}), relay(3, |_| {})]);
     for n in 0..50 {
         let constraints = PathConstraints::new(3).exit_to(WEB);
-        let path = select_path(&directory, &constraints, seed(n)).unwrap();
+        let path = choose(&directory, &constraints, seed(n)).unwrap();
         assert_eq!(path.last().relay, id(1));
     }
 }
@@ -174,7 +160,7 @@ fn what_is_missing_is_counted_by_its_reason() {
         .suites([Suite::AES, Suite::CHACHA])
         .fresh_at(UnixTime::from_secs(NOW.secs() + 10))
         .exclude([id(7)]);
-    let error = select_path(&directory, &constraints, seed(1)).unwrap_err();
+    let error = choose(&directory, &constraints, seed(1)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "not enough relays: 2 needed, 0 found, 1 excluded, 1 expired, 1 without an address, \
@@ -224,7 +210,7 @@ fn capacity_weighs_and_a_boast_is_capped() {
             seed
         };
         let drawn = (0..1000).filter(|n| {
-            select_path(directory, &constraints, seed(*n))
+            choose(directory, &constraints, seed(*n))
                 .unwrap()
                 .last()
                 .relay
@@ -285,7 +271,7 @@ proptest! {
         let tags: BTreeSet<_> = operators.iter().flatten().collect();
         let exists = exits[..operators.len()].contains(&true) && untagged + tags.len() >= hops;
 
-        let found = select_path(&directory, &PathConstraints::new(hops).exit_to(WEB), seed);
+        let found = choose(&directory, &PathConstraints::new(hops).exit_to(WEB), seed);
         prop_assert_eq!(found.is_ok(), exists);
         if let Ok(path) = found {
             prop_assert_eq!(path.hops().len(), hops);

@@ -1,9 +1,9 @@
 //! Choosing relays for one-shot packets.
 
-use crate::{NOW, identity, relay};
+use crate::{NOW, choose, directory, id, relay};
 use coinfuse_directory::{
     Descriptor, DescriptorBody, Directory, MintOffer, MintUnit, PacketKey, PacketNeed, PacketOffer,
-    PacketPrice, PathConstraints, SelectError, select_path,
+    PacketPrice, PathConstraints, SelectError,
 };
 use coinfuse_wire::{Msat, PacketSize, Rate, RelayId, ServiceCode, UnixTime};
 use std::collections::BTreeSet;
@@ -39,16 +39,6 @@ fn taking(
     })
 }
 
-fn directory(relays: impl IntoIterator<Item = Descriptor>) -> Directory {
-    let mut directory = Directory::new();
-    directory.extend(relays);
-    directory
-}
-
-fn id(number: u16) -> RelayId {
-    identity(number).relay_id()
-}
-
 fn need() -> PacketNeed {
     PacketNeed {
         size: PacketSize::Small,
@@ -62,7 +52,7 @@ fn need() -> PacketNeed {
 fn places(directory: &Directory, constraints: &PathConstraints) -> Vec<BTreeSet<RelayId>> {
     let mut places: Vec<BTreeSet<RelayId>> = Vec::new();
     for n in 0..60 {
-        let path = select_path(directory, constraints, [n; 32]).unwrap();
+        let path = choose(directory, constraints, [n; 32]).unwrap();
         places.resize_with(path.hops().len(), BTreeSet::new);
         for (place, hop) in places.iter_mut().zip(path.hops()) {
             place.insert(hop.relay);
@@ -86,7 +76,7 @@ fn only_relays_that_take_packets_at_the_price_and_long_enough_are_chosen() {
     let both = BTreeSet::from([id(1), id(2)]);
     assert_eq!(places(&directory, &constraints), [both.clone(), both]);
 
-    let error = select_path(
+    let error = choose(
         &directory,
         &PathConstraints::new(3).for_packets(need()),
         [1; 32],
@@ -119,7 +109,7 @@ fn only_the_last_hop_is_paid_for_its_service() {
         [BTreeSet::from([id(2), id(3)]), BTreeSet::from([id(1)])]
     );
     let none = constraints.exclude([id(1)]);
-    let Err(SelectError::NoLastHop(shortage)) = select_path(&directory, &none, [1; 32]) else {
+    let Err(SelectError::NoLastHop(shortage)) = choose(&directory, &none, [1; 32]) else {
         panic!("relay 2 asks too much");
     };
     assert_eq!((shortage.excluded, shortage.price), (1, 1));
@@ -139,7 +129,7 @@ fn a_path_ends_where_it_is_to_end() {
     );
     let nowhere = PathConstraints::new(3).ending_at([id(6)]);
     assert!(matches!(
-        select_path(&directory, &nowhere, [1; 32]),
+        choose(&directory, &nowhere, [1; 32]),
         Err(SelectError::NoLastHop(_))
     ));
 }

@@ -1,11 +1,11 @@
 //! Making two directories one.
 
-use crate::{NOW, identity, relay};
+use crate::{NOW, directory, id, relay};
 use coinfuse_directory::sync::{
     Answer, Bucket, BucketSet, Difference, Listings, RawDescriptor, Request, Row, Summary,
 };
 use coinfuse_directory::{Descriptor, Directory, Inserted, MintOffer, MintUnit};
-use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, RelayId, UnixTime, Writer};
+use coinfuse_wire::{ByteCount, Decode, DecodeError, Encode, UnixTime, Writer};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +13,6 @@ use std::sync::Arc;
 
 fn at(number: u16, sequence: u64) -> Descriptor {
     relay(number, |body| body.sequence = sequence)
-}
-
-fn directory(relays: impl IntoIterator<Item = Descriptor>) -> Directory {
-    let mut directory = Directory::new();
-    directory.extend(relays);
-    directory
-}
-
-fn id(number: u16) -> RelayId {
-    identity(number).relay_id()
 }
 
 fn listings(directory: &Directory) -> Listings {

@@ -1,0 +1,135 @@
+//! The few relays that a client enters the network through.
+
+use super::History;
+use crate::draw::Draw;
+use crate::path::{Weighted, may_share_path};
+use crate::{Directory, PathConstraints};
+use coinfuse_wire::{RelayId, UnixTime};
+use core::time::Duration;
+
+/// How long a guard is kept: at least, and at most so much longer. Drawn for each, so that nobody
+/// can tell from a change when the guard was chosen.
+const SHORTEST: Duration = Duration::from_secs(60 * 24 * 3600);
+const LONGER: Duration = Duration::from_secs(60 * 24 * 3600);
+/// For how long a guard may be missing from the directory.
+const GONE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How many guards there should be that can be used at the moment.
+const USABLE: usize = 3;
+
+/// A relay that a client enters the network through, for months.
+///
+/// Whoever runs the first and the last relay of a path can match them. Drawing a new first relay for
+/// every path would make that happen to every client sooner or later; with guards it happens to a few
+/// clients often, and to the others never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Guard {
+    /// The relay.
+    pub relay: RelayId,
+    /// Since when it is a guard.
+    pub since: UnixTime,
+    /// Until when it is one.
+    pub until: UnixTime,
+    /// When it was in the directory last.
+    pub listed: UnixTime,
+}
+
+impl Guard {
+    fn draw(relay: RelayId, now: UnixTime, draw: &mut Draw) -> Self {
+        let more = draw.below(LONGER.as_secs()).unwrap_or(0);
+        let lifetime = SHORTEST + Duration::from_secs(more);
+        Self {
+            relay,
+            since: now,
+            until: now.saturating_add(lifetime),
+            listed: now,
+        }
+    }
+
+    fn has_left(&self, now: UnixTime) -> bool {
+        self.until <= now || now.saturating_since(self.listed) > GONE
+    }
+}
+
+impl History {
+    /// The guards, the preferred one first.
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// Sees to it that there are guards: lets go of those whose time is over, or that are missing
+    /// from the directory for two weeks, and draws new ones by weight until three can be used, within
+    /// [`MAX_GUARDS`](Self::MAX_GUARDS). True if anything changed that should be stored.
+    ///
+    /// Call it before choosing paths, and again when there is
+    /// [no guard](crate::SelectError::NoGuard). `constraints` are those of all paths, and not of one
+    /// target. A guard that comes back takes its old place, so somebody who keeps a client from
+    /// reaching its guards gains little: the new ones are as few, and last as long.
+    pub fn tend_guards(
+        &mut self,
+        directory: &Directory,
+        constraints: &PathConstraints,
+        now: UnixTime,
+        seed: [u8; 32],
+    ) -> bool {
+        let before = self.guards.clone();
+        for guard in &mut self.guards {
+            if directory
+                .get(&guard.relay)
+                .is_some_and(|one| one.is_fresh(now))
+            {
+                guard.listed = now;
+            }
+        }
+        self.guards.retain(|guard| !guard.has_left(now));
+        let mut draw = Draw::new(seed);
+        while self.usable_guards(directory, constraints, now) < USABLE
+            && self.guards.len() < Self::MAX_GUARDS
+        {
+            let mut others = self.possible_guards(directory, constraints, now);
+            let Some(new) = Weighted::take(&mut others, &mut draw) else {
+                break;
+            };
+            self.guards
+                .push(Guard::draw(new.relay.relay, now, &mut draw));
+        }
+        self.guards != before
+    }
+
+    /// The relays that are no guards yet, those that can share a path with all guards if there are such:
+    /// then no relay at the other end of a path rules out more than one of them.
+    fn possible_guards<'a>(
+        &self,
+        directory: &'a Directory,
+        constraints: &PathConstraints,
+        now: UnixTime,
+    ) -> Vec<Weighted<'a>> {
+        let mut others = constraints.middles(directory, self, now);
+        others.retain(|one| self.guards.iter().all(|g| g.relay != one.relay.relay));
+        let known: Vec<_> = self
+            .guards
+            .iter()
+            .filter_map(|g| directory.get(&g.relay))
+            .collect();
+        let apart = |one: &&Weighted<'_>| known.iter().all(|g| may_share_path(one.relay, g));
+        let strangers: Vec<_> = others.iter().filter(apart).copied().collect();
+        match strangers.is_empty() {
+            true => others,
+            false => strangers,
+        }
+    }
+
+    fn usable_guards(
+        &self,
+        directory: &Directory,
+        constraints: &PathConstraints,
+        now: UnixTime,
+    ) -> usize {
+        let usable = |guard: &&Guard| {
+            let descriptor = directory.get(&guard.relay);
+            descriptor.is_some_and(|one| constraints.may_carry(one))
+                && !self.is_resting(&guard.relay, now)
+        };
+        self.guards.iter().filter(usable).count()
+    }
+}

@@ -1,0 +1,106 @@
+//! What was seen of one relay.
+
+use crate::decay::decayed;
+use coinfuse_wire::{ByteCount, UnixTime};
+use core::time::Duration;
+
+/// Tries are counted in 1/256, so that they can fade.
+const ONE: u32 = 256;
+/// After which time a try counts half.
+const TRY_HALF_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// After which time a measurement counts half.
+const SPEED_HALF_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long a relay rests after its first failure, and at most.
+const SHORT_REST: u64 = 30;
+const LONG_REST: u64 = 3600;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// When something was seen of it last; tries have faded up to then.
+    pub(super) touched: UnixTime,
+    /// In 1/256.
+    pub(super) successes: u32,
+    /// In 1/256.
+    pub(super) failures: u32,
+    /// How many failures since the last success.
+    pub(super) streak: u8,
+    pub(super) failed_at: UnixTime,
+    /// Bytes per second; zero if never measured.
+    pub(super) speed: u64,
+    pub(super) measured_at: UnixTime,
+}
+
+impl Record {
+    pub(super) fn new(now: UnixTime) -> Self {
+        Self {
+            touched: now,
+            successes: 0,
+            failures: 0,
+            streak: 0,
+            failed_at: UnixTime::default(),
+            speed: 0,
+            measured_at: UnixTime::default(),
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, now: UnixTime) {
+        self.fade(now);
+        self.successes = self.successes.saturating_add(ONE);
+        self.streak = 0;
+    }
+
+    pub(super) fn failed(&mut self, now: UnixTime) {
+        self.fade(now);
+        self.failures = self.failures.saturating_add(ONE);
+        self.streak = self.streak.saturating_add(1);
+        self.failed_at = now;
+    }
+
+    /// A quarter of what is new, three of what was.
+    pub(super) fn measured(&mut self, per_second: ByteCount, now: UnixTime) {
+        self.fade(now);
+        let new = per_second.get().max(1);
+        self.speed = match self.speed {
+            0 => new,
+            old => (old - old / 4).saturating_add(new / 4).max(1),
+        };
+        self.measured_at = now;
+    }
+
+    pub(super) fn capacity(&self) -> Option<ByteCount> {
+        (self.speed > 0).then(|| ByteCount::new(self.speed))
+    }
+
+    /// How much the measurement is worth, of 256.
+    pub(super) fn trust(&self, now: UnixTime) -> u64 {
+        let age = now.saturating_since(self.measured_at);
+        decayed(256, age, SPEED_HALF_LIFE).into()
+    }
+
+    /// How many of how many tries it passes, one success assumed.
+    pub(super) fn odds(&self, now: UnixTime) -> (u64, u64) {
+        let age = now.saturating_since(self.touched);
+        let [passed, failed] =
+            [self.successes, self.failures].map(|tries| decayed(tries, age, TRY_HALF_LIFE));
+        let passed = u64::from(passed) + u64::from(ONE);
+        (passed, passed + u64::from(failed))
+    }
+
+    pub(super) fn is_resting(&self, now: UnixTime) -> bool {
+        let Some(doublings) = self.streak.checked_sub(1) else {
+            return false;
+        };
+        let rest = SHORT_REST
+            .saturating_mul(1 << doublings.min(30))
+            .min(LONG_REST);
+        now.saturating_since(self.failed_at) < Duration::from_secs(rest)
+    }
+
+    fn fade(&mut self, now: UnixTime) {
+        let age = now.saturating_since(self.touched);
+        for tries in [&mut self.successes, &mut self.failures] {
+            *tries = decayed(*tries, age, TRY_HALF_LIFE);
+        }
+        self.touched = self.touched.max(now);
+    }
+}

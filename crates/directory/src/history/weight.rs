@@ -1,0 +1,62 @@
+//! How likely a relay is to be drawn.
+
+use super::History;
+use super::record::Record;
+use crate::{DescriptorBody, Load};
+use coinfuse_wire::{ByteCount, UnixTime};
+
+/// Bytes per second that a relay counts with at least, and if it says nothing.
+const LEAST: u64 = 64 << 10;
+const UNTOLD: u64 = 1 << 20;
+/// What a claim counts for at most, so that it pays little to boast, and what a measurement does.
+const CLAIM_MOST: u64 = 16 << 20;
+const MEASURED_MOST: u64 = 128 << 20;
+/// How much less a relay counts that failed just now.
+const RESTING: u64 = 16;
+
+impl History {
+    /// How likely a relay is to be drawn, compared with others, at `now`.
+    ///
+    /// It is the relay's capacity in bytes per second: what was measured, within 64 KiB/s and
+    /// 128 MiB/s, or what it claims, within 64 KiB/s and 16 MiB/s (1 MiB/s if it claims nothing); of
+    /// a measurement three days old, half of each. That times the share of it that is free by the
+    /// load that the relay tells (7/8, 5/8, 3/8, 1/8), times its [reliability](Self::reliability);
+    /// and a sixteenth of that while it [rests](Self::is_resting).
+    pub fn weight(&self, relay: &DescriptorBody, now: UnixTime) -> u64 {
+        let claimed = relay.capacity.map_or(UNTOLD, ByteCount::get);
+        let claimed = claimed.clamp(LEAST, CLAIM_MOST);
+        let record = self.relays.get(&relay.relay);
+        let capacity = match record.filter(|record| record.capacity().is_some()) {
+            Some(record) => blend(record, claimed, now),
+            None => claimed,
+        };
+        let free = capacity * free_eighths(relay.load) / 8;
+        let weight = record.map_or(free, |record| reliable_part(record, free, now));
+        weight.max(1)
+    }
+}
+
+fn blend(record: &Record, claimed: u64, now: UnixTime) -> u64 {
+    let measured = record.speed.clamp(LEAST, MEASURED_MOST);
+    let trust = record.trust(now);
+    (measured * trust + claimed * (256 - trust)) / 256
+}
+
+fn free_eighths(load: Option<Load>) -> u64 {
+    match load.unwrap_or_default() {
+        Load::Low => 7,
+        Load::Medium => 5,
+        Load::High => 3,
+        Load::Full => 1,
+    }
+}
+
+fn reliable_part(record: &Record, free: u64, now: UnixTime) -> u64 {
+    // At most 2^27 by 2^33.
+    let (passed, tries) = record.odds(now);
+    let part = free * passed / tries;
+    match record.is_resting(now) {
+        true => part / RESTING,
+        false => part,
+    }
+}
