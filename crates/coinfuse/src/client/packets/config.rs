@@ -23,8 +23,8 @@ pub struct PacketConfig {
     /// Each hop is asked to hold the packet for a random time up to so long, or as long as it
     /// offers; it is paid for the longest. Default none.
     pub delay: Duration,
-    /// No hop may cost more than it would at these prices. Default 1,000 msat for a small packet,
-    /// 4,000 for a large one, 20,000 more for a service, 1,000 for each second of delay.
+    /// No hop may cost more than it would at these prices. Default 100 msat for a small packet, 800
+    /// for a large one, 1,000 more for a service, 100 for each second of delay.
     pub ceiling: PacketPrice,
     /// How long an answer is waited for, besides the delays. Default 5 minutes: some services wait
     /// for a random time of their own.
@@ -47,10 +47,10 @@ impl Default for PacketConfig {
             refill_within: Duration::from_secs(600),
             delay: Duration::ZERO,
             ceiling: PacketPrice {
-                small: Msat::new(1_000),
-                large: Msat::new(4_000),
-                service: Msat::new(20_000),
-                delay: Msat::new(1_000),
+                small: Msat::new(100),
+                large: Msat::new(800),
+                service: Msat::new(1_000),
+                delay: Msat::new(100),
             },
             answer_timeout: Duration::from_secs(300),
             attempts: 3,
