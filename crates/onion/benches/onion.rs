@@ -1,12 +1,15 @@
-//! What a packet costs: to build, to peel at one hop, and to refuse.
+//! What a packet costs the processor: to build, to peel at one hop, and to refuse.
 //!
-//! The check of the voucher is not in it; `coinfuse-voucher` has that figure.
+//! The check of the voucher is not in it: see the bench `relay`.
+
+mod cpu;
 
 use coinfuse_onion::{
     Destination, LARGE, NextHop, OnionSecret, Packet, PaymentBytes, Question, ReplyPath, SMALL,
     Terms, Via,
 };
 use coinfuse_wire::{RelayId, ServiceCode};
+use cpu::CpuTime;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -46,7 +49,7 @@ fn path(hops: usize) -> (Vec<Via>, Destination) {
     ((0..hops - 1).map(via).collect(), to)
 }
 
-fn building(c: &mut Criterion) {
+fn building(c: &mut Criterion<CpuTime>) {
     for hops in [3, 5] {
         let (via, to) = path(hops);
         c.bench_function(&format!("build/4 KiB/{hops} hops"), |b| {
@@ -66,7 +69,7 @@ fn building(c: &mut Criterion) {
 }
 
 /// Bytes in, a task out, as a relay does it.
-fn peeling<const N: usize>(c: &mut Criterion, size: &str) {
+fn peeling<const N: usize>(c: &mut Criterion<CpuTime>, size: &str) {
     let (via, to) = path(3);
     let (mine, other) = (secret(0), secret(1));
     let bytes = build::<N>(&via, &to, &[1; 32]).to_bytes();
@@ -79,10 +82,10 @@ fn peeling<const N: usize>(c: &mut Criterion, size: &str) {
     });
 }
 
-fn both_sizes(c: &mut Criterion) {
+fn both_sizes(c: &mut Criterion<CpuTime>) {
     peeling::<SMALL>(c, "4 KiB");
     peeling::<LARGE>(c, "32 KiB");
 }
 
-criterion_group!(benches, building, both_sizes);
+criterion_group!(name = benches; config = cpu::criterion(); targets = building, both_sizes);
 criterion_main!(benches);

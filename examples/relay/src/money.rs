@@ -92,6 +92,12 @@ pub(crate) async fn earnings(
             channels["closed"],
             msat(&channels["fees_msat"])
         );
+        let packets = &answer["packets"];
+        println!(
+            "packets    {} for {} packets",
+            msat(&packets["fees_msat"]),
+            packets["taken"]
+        );
         println!("used       {}", msat(&answer["used_msat"]));
         println!("redeemed   {}", msat(&answer["redeemed_msat"]));
         println!("waiting    {}", msat(&answer["waiting_msat"]));
@@ -243,6 +249,10 @@ fn earnings_json(earnings: &Earnings) -> Value {
         "used_msat": earnings.used.get(),
         "redeemed_msat": earnings.redeemed.get(),
         "waiting_msat": earnings.waiting().get(),
+        "packets": {
+            "taken": earnings.packets.taken,
+            "fees_msat": earnings.packets.fees.get(),
+        },
         "channels": {
             "opened": earnings.channels.opened,
             "updates": earnings.channels.updates,

@@ -1,6 +1,7 @@
 //! How a client behaves.
 
 use super::channels::ChannelConfig;
+use super::packets::PacketConfig;
 use crate::link::LinkLimits;
 use coinfuse_circuit::{Limits, Price, TopUpPolicy};
 use coinfuse_wire::{Msat, Rate};
@@ -21,6 +22,8 @@ pub struct ClientConfig {
     /// Payment channels, which pay for what comes after a circuit's first vouchers. Default: none,
     /// since they need a file of their own.
     pub channels: Option<ChannelConfig>,
+    /// One-shot packets.
+    pub packets: PacketConfig,
     /// The most that a hop may cost, per direction. Default 10,000 msat per MiB.
     pub max_price: Price,
     /// When and how much to pay.
@@ -46,6 +49,7 @@ impl Default for ClientConfig {
             spending_cap: Msat::MAX,
             credit_file: None,
             channels: None,
+            packets: PacketConfig::default(),
             max_price: Price {
                 up: ceiling,
                 down: ceiling,

@@ -17,6 +17,7 @@ mod config;
 mod control;
 mod credit_file;
 mod error;
+mod packets;
 mod payer;
 mod report;
 mod stream;
@@ -27,6 +28,7 @@ pub use channels::{
 };
 pub use config::ClientConfig;
 pub use error::ClientError;
+pub use packets::{AskError, PacketConfig, PacketReport, ServiceRequest};
 pub use report::{CircuitReport, HopReport};
 pub use stream::Stream;
 
@@ -42,6 +44,7 @@ use coinfuse_directory::{Directory, MintUrl};
 use coinfuse_voucher::Purse;
 use coinfuse_wire::Msat;
 use core::time::Duration;
+use packets::Packets;
 use payer::Payer;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -65,6 +68,7 @@ struct Inner {
     endpoint: LinkEndpoint,
     links: LinkPool,
     circuits: Circuits,
+    packets: Packets,
     next_number: AtomicU32,
     clock: Clock,
     /// The circuits' control tasks.
@@ -105,20 +109,26 @@ impl Client {
             tokio::spawn(channels::tend(Arc::downgrade(channels), shutdown.clone()));
         }
         let credit_file = config.credit_file.clone();
+        let payer = Payer::new(purse, seed, budget, channels, credit_file);
+        let links = LinkPool::new(endpoint.clone());
+        let (prefix, pool) = (payer.packet_prefix(), links.clone());
         let inner = Arc::new(Inner {
-            payer: Arc::new(Payer::new(purse, seed, budget, channels, credit_file)),
+            payer: Arc::new(payer),
+            packets: Packets::new(&config.packets, prefix, pool, clock, shutdown.clone()),
             config,
             directory: RwLock::new(directory),
             mint_urls,
-            links: LinkPool::new(endpoint.clone()),
+            links,
             endpoint,
             circuits: Circuits::default(),
             next_number: AtomicU32::new(0),
             clock,
             controls: TaskTracker::new(),
-            shutdown,
+            shutdown: shutdown.clone(),
         });
+        inner.open_stock().await;
         tokio::spawn(circuits::tend(Arc::downgrade(&inner)));
+        tokio::spawn(packets::tend(Arc::downgrade(&inner), shutdown));
         Ok(Self { inner })
     }
 

@@ -124,19 +124,13 @@ impl Payer {
         relay: &Descriptor,
         isolation: Isolation,
     ) -> Result<HopAccount, ClientError> {
-        let voucher_key = VoucherPublicKey::from_bytes(relay.keys.voucher.as_bytes())
-            .ok_or(ClientError::BadDescriptor(relay.relay))?;
+        let mut account = HopAccount::at(relay, self.token(&relay.relay, isolation, 0))?;
         let mut state = self.lock();
-        let token = (0u32..)
+        account.token = (0u32..)
             .map(|slot| self.token(&relay.relay, isolation, slot))
             .find(|token| state.in_use.insert(*token))
             .ok_or(ClientError::BadDescriptor(relay.relay))?;
-        let mints = relay
-            .mints
-            .iter()
-            .filter_map(|offer| Some((mint_id(offer)?, offer.issuer)))
-            .collect();
-        Ok(HopAccount::new(relay.relay, voucher_key, mints, token))
+        Ok(account)
     }
 
     fn token(&self, relay: &RelayId, isolation: Isolation, slot: u32) -> AccountToken {
@@ -302,6 +296,49 @@ impl Payer {
         Ok(bought?)
     }
 
+    /// Buys ahead within the cap: the vouchers count as spent when they are
+    /// [paid out](Self::pay_reserved). Let it run to its end.
+    pub(super) async fn purchase_ahead(
+        &self,
+        unix: UnixTime,
+        orders: &[Order],
+    ) -> Result<Vec<Bought>, ClientError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let cost = orders.iter().map(|order| order.amount).sum();
+        self.budget.reserve(cost)?;
+        let bought = self.purse.buy(unix, orders).await;
+        if bought.is_err() {
+            // What was bought all the same is set aside anew when it is found.
+            self.budget.release(cost);
+        }
+        Ok(bought?)
+    }
+
+    /// Sets money aside for vouchers that were bought ahead; false if the cap does not allow it.
+    pub(super) fn reserve(&self, amount: Msat) -> bool {
+        self.budget.reserve(amount).is_ok()
+    }
+
+    /// Vouchers that were bought ahead are used.
+    pub(super) fn pay_reserved(&self, amount: Msat) {
+        self.budget.pay_reserved(amount);
+    }
+
+    /// Vouchers that were bought ahead will not be used.
+    pub(super) fn release_reserved(&self, amount: Msat) {
+        self.budget.release(amount);
+    }
+
+    /// What the accounts of vouchers for packets begin with.
+    pub(super) fn packet_prefix(&self) -> [u8; 16] {
+        let tag = hmac::sign(&self.accounts_key, b"coinfuse client packets v1");
+        let mut prefix = [0; 16];
+        prefix.copy_from_slice(&tag.as_ref()[..16]);
+        prefix
+    }
+
     async fn unsettled(&self, account: &HopAccount) -> Vec<Bought> {
         let mut vouchers = self.purse.unsettled(Some(account.relay)).await;
         vouchers.retain(|voucher| account.owns(voucher));
@@ -310,7 +347,11 @@ impl Payer {
     }
 
     /// At the first mint of the relay's list that has the money, or can be given it.
-    async fn order(&self, account: &HopAccount, amount: Msat) -> Result<Order, ClientError> {
+    pub(super) async fn order(
+        &self,
+        account: &HopAccount,
+        amount: Msat,
+    ) -> Result<Order, ClientError> {
         let balances = self.purse.balances().await;
         let known: Vec<_> = account
             .mints
@@ -433,6 +474,18 @@ impl HopAccount {
             token,
             buying: Arc::default(),
         }
+    }
+
+    /// What this relay is paid with in the name of `token`.
+    pub(super) fn at(relay: &Descriptor, token: AccountToken) -> Result<Self, ClientError> {
+        let voucher_key = VoucherPublicKey::from_bytes(relay.keys.voucher.as_bytes())
+            .ok_or(ClientError::BadDescriptor(relay.relay))?;
+        let mints = relay
+            .mints
+            .iter()
+            .filter_map(|offer| Some((mint_id(offer)?, offer.issuer)))
+            .collect();
+        Ok(Self::new(relay.relay, voucher_key, mints, token))
     }
 
     fn owns(&self, voucher: &Bought) -> bool {

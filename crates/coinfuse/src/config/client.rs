@@ -2,7 +2,7 @@
 
 use super::error::{load, parse};
 use super::values::{AcceptedMint, LogLevel, socket, within};
-use super::{ConfigError, LinkConfig};
+use super::{ClientPacketsConfig, ConfigError, LinkConfig};
 use crate::client::ChannelConfig;
 use crate::socks::SocksLimits;
 use coinfuse_directory::Price;
@@ -34,6 +34,8 @@ pub struct ClientConfig {
     pub spending: SpendingConfig,
     /// Payment channels.
     pub channels: ClientChannelsConfig,
+    /// One-shot packets.
+    pub packets: ClientPacketsConfig,
     /// Limits of the links.
     pub link: LinkConfig,
 }
@@ -168,6 +170,7 @@ impl Default for ClientConfig {
             mint: Vec::new(),
             spending: SpendingConfig::default(),
             channels: ClientChannelsConfig::default(),
+            packets: ClientPacketsConfig::default(),
             link: LinkConfig::default(),
         }
     }

@@ -19,19 +19,23 @@
 //! ```
 
 mod client;
+mod client_packets;
 mod error;
 mod links;
 mod mempool;
+mod packets;
 mod relay;
 mod values;
 
 pub use client::{ClientChannelsConfig, ClientConfig, SocksConfig, SpendingConfig};
+pub use client_packets::ClientPacketsConfig;
 pub use error::ConfigError;
 pub use links::LinkConfig;
 pub use mempool::{
     MempoolConfig, MempoolNode, MempoolNodeAuth, MempoolPeers, MempoolWay, PeerTransport,
     RpcPassword,
 };
+pub use packets::PacketsConfig;
 pub use relay::{
     ChannelsConfig, ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig,
 };

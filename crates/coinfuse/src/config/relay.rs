@@ -2,7 +2,7 @@
 
 use super::error::{load, parse};
 use super::values::{AcceptedMint, LogLevel, policy, socket, text, unit, within};
-use super::{ConfigError, LinkConfig, MempoolConfig};
+use super::{ConfigError, LinkConfig, MempoolConfig, PacketsConfig};
 use crate::relay::ChannelPolicy;
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
 use coinfuse_wire::{Msat, Rate, ServiceCode};
@@ -26,7 +26,8 @@ pub struct RelayConfig {
     pub advertise: Vec<SocketAddr>,
     /// The operator's tag in the descriptor: a path has one relay of a tag. Default empty: none.
     pub operator: String,
-    /// The file with the descriptors of other relays. Default `directory.txt`.
+    /// The file with the descriptors of other relays: packets are passed on to these. Read again
+    /// when it changes. Default `directory.txt`.
     pub directory: PathBuf,
     /// Whether circuits may be extended to private, loopback and link-local addresses. Default no;
     /// for tests on one machine.
@@ -41,6 +42,8 @@ pub struct RelayConfig {
     pub mint: Option<MintConfig>,
     /// Payment channels.
     pub channels: ChannelsConfig,
+    /// One-shot packets.
+    pub packets: PacketsConfig,
     /// Which connections to the internet this relay opens.
     pub exit: ExitConfig,
     /// How transactions are handed to the Bitcoin network. Default not at all.
@@ -186,10 +189,21 @@ impl RelayConfig {
         }
     }
 
-    /// What this relay offers: always to extend circuits, and an exit if its policy has a rule.
+    /// What this relay offers: always to extend circuits, an exit if its policy has a rule, and
+    /// delivery to the mempool if it is configured and packets are taken.
     pub fn services(&self) -> Vec<ServiceCode> {
         let exit = (!self.exit.policy.is_empty()).then_some(ServiceCode::EXIT);
-        core::iter::once(ServiceCode::RELAY).chain(exit).collect()
+        let mempool = self.mempool.as_ref().filter(|_| self.takes_packets());
+        core::iter::once(ServiceCode::RELAY)
+            .chain(exit)
+            .chain(mempool.map(|_| ServiceCode::MEMPOOL))
+            .collect()
+    }
+
+    /// Whether packets are taken: if they are enabled, and can be paid or cost nothing.
+    pub fn takes_packets(&self) -> bool {
+        let can_be_paid = self.mint.is_some() || !self.accept.is_empty();
+        self.packets.enabled && (can_be_paid || self.packets.is_free())
     }
 
     /// The addresses for the descriptor: those to advertise, or the one to listen on. Empty if that
@@ -217,6 +231,7 @@ impl Default for RelayConfig {
             accept: Vec::new(),
             mint: None,
             channels: ChannelsConfig::default(),
+            packets: PacketsConfig::default(),
             exit: ExitConfig::default(),
             mempool: None,
             link: LinkConfig::default(),

@@ -136,6 +136,7 @@ pub(super) fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConf
         links: config.link.limits(),
         credit_file: Some(config.data_dir.join("credit")),
         channels: config.channels.settings(channels_file(config)),
+        packets: config.packets.settings(),
         ..client::ClientConfig::default()
     }
 }

@@ -1,6 +1,5 @@
 //! The directory file, read again when it changes.
 
-use crate::client::Client;
 use crate::clock::Clock;
 use coinfuse_directory::{Directory, DirectoryFile};
 use core::time::Duration;
@@ -62,12 +61,28 @@ impl DirectoryWatch {
         Ok((watch, directory))
     }
 
+    /// The same for somebody who can begin without: a file that cannot be read is warned about,
+    /// and read when it can be.
+    pub(super) fn open_or_wait(path: &Path, clock: Clock) -> (Self, Directory) {
+        let mut watch = Self {
+            path: path.to_owned(),
+            clock,
+            version: Version::default(),
+            relays: 0,
+        };
+        let directory = watch.read().unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            Directory::new()
+        });
+        (watch, directory)
+    }
+
     pub(super) fn relays(&self) -> usize {
         self.relays
     }
 
-    /// Tells the client of each new version. A version that cannot be read changes nothing.
-    pub(super) async fn follow(mut self, client: &Client) {
+    /// Tells of each new version. A version that cannot be read changes nothing.
+    pub(super) async fn follow(mut self, tell: impl Fn(Directory)) {
         loop {
             sleep(EVERY).await;
             if self.look().is_none_or(|version| version == self.version) {
@@ -76,7 +91,7 @@ impl DirectoryWatch {
             match self.read() {
                 Ok(directory) => {
                     tracing::info!(relays = self.relays, "the directory file was read again");
-                    client.set_directory(directory);
+                    tell(directory);
                 }
                 Err(error) => tracing::warn!("{error}"),
             }

@@ -1,10 +1,14 @@
 //! A relay from its configuration and its seed.
 
+use super::directory::DirectoryWatch;
 use crate::clock::Clock;
-use crate::config::RelayConfig;
+use crate::config::{MempoolConfig, RelayConfig};
 use crate::keys::{MasterSeed, Purpose};
 use crate::mints::mint_id;
-use crate::relay::{Channels, ExtendPolicy, Relay, RelayError, RelayLimits, RelaySetup};
+use crate::relay::{
+    Channels, ExtendPolicy, MempoolService, PacketKeysError, PacketSetup, Relay, RelayError,
+    RelayLimits, RelaySetup,
+};
 use crate::store::{Ledger, LedgerConfig, LedgerError};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
@@ -17,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use thiserror::Error;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The mint inside a relay, as the relay itself sees it.
 pub struct OwnMint {
@@ -55,6 +60,9 @@ pub enum NodeError {
     /// The relay listens on all addresses, and `advertise` names none: clients would not find it.
     #[error("the relay listens on a wildcard address: name its public addresses under `advertise`")]
     NoAddress,
+    /// There are no keys for packets.
+    #[error(transparent)]
+    PacketKeys(#[from] PacketKeysError),
     /// The descriptor cannot be made.
     #[error(transparent)]
     Descriptor(#[from] BuildError),
@@ -66,6 +74,8 @@ pub struct RelayNode {
     identity: Identity,
     body: DescriptorBody,
     verifier: Arc<RwLock<Verifier>>,
+    /// Ends the watch over the directory file.
+    _watch: Option<DropGuard>,
 }
 
 impl RelayNode {
@@ -110,12 +120,13 @@ impl RelayNode {
                 true => ExtendPolicy::Anywhere,
                 false => ExtendPolicy::Public,
             },
-            packets: None,
+            packets: packets(config),
             limits: RelayLimits::default(),
             link_limits: config.link.limits(),
         })?;
         body.addresses = addresses(config, relay.address())?;
         Ok(Self {
+            _watch: config.takes_packets().then(|| watch(config, &relay)),
             relay,
             identity,
             body,
@@ -139,7 +150,8 @@ impl RelayNode {
         self.relay.channels()
     }
 
-    /// What is published about the relay now.
+    /// What is published about the relay now. The key for packets changes with time, so that a
+    /// descriptor is to be published again at least once in its lifetime, which is a day.
     ///
     /// # Errors
     ///
@@ -150,6 +162,7 @@ impl RelayNode {
         body.published = now;
         body.sequence = now.secs();
         body.expires = now.saturating_add(DescriptorBody::DEFAULT_LIFETIME);
+        body.packets = self.relay.packet_offer();
         Ok(body.sign(&self.identity)?)
     }
 
@@ -159,8 +172,8 @@ impl RelayNode {
     }
 }
 
-/// What a relay of this configuration and seed says of itself, without its being started.
-/// `own_offer` is that of the mint inside it.
+/// What a relay of this configuration and seed says of itself, without its being started: with the
+/// key for packets that is on disk, or a new one. `own_offer` is that of the mint inside it.
 ///
 /// # Errors
 ///
@@ -172,6 +185,10 @@ pub fn describe(
 ) -> Result<Descriptor, NodeError> {
     let (identity, mut body) = body(config, seed, own_offer)?;
     body.addresses = addresses(config, config.listen)?;
+    if let Some(packets) = packets(config) {
+        make_folder(config)?;
+        body.packets = Some(packets.offer(body.published)?);
+    }
     Ok(body.sign(&identity)?)
 }
 
@@ -204,15 +221,44 @@ fn onion_secret(seed: &MasterSeed) -> OnionSecret {
 }
 
 pub(super) fn open_ledger(config: &RelayConfig) -> Result<Ledger, NodeError> {
+    make_folder(config)?;
+    Ok(Ledger::open(
+        &config.data_dir.join("ledger.redb"),
+        LedgerConfig::default(),
+    )?)
+}
+
+fn make_folder(config: &RelayConfig) -> Result<(), NodeError> {
     let path = &config.data_dir;
     std::fs::create_dir_all(path).map_err(|source| NodeError::Folder {
         path: path.clone(),
         source,
-    })?;
-    Ok(Ledger::open(
-        &path.join("ledger.redb"),
-        LedgerConfig::default(),
-    )?)
+    })
+}
+
+fn packets(config: &RelayConfig) -> Option<PacketSetup> {
+    let mempool = |mempool: &MempoolConfig| MempoolService {
+        mempool: mempool.mempool(),
+        mean_delay: mempool.mean_delay(),
+    };
+    config.takes_packets().then(|| PacketSetup {
+        keys: config.data_dir.join("packet-keys"),
+        ring: config.packets.ring(),
+        price: config.packets.price(),
+        max_delay: config.packets.max_delay(),
+        limits: config.packets.limits(),
+        mempool: config.mempool.as_ref().map(mempool),
+    })
+}
+
+/// Tells the relay what the directory file says, until what comes back is dropped.
+fn watch(config: &RelayConfig, relay: &Relay) -> DropGuard {
+    let (watch, directory) = DirectoryWatch::open_or_wait(&config.directory, Clock::start());
+    relay.set_directory(directory);
+    let stop = CancellationToken::new();
+    let follow = watch.follow(relay.directory_setter());
+    tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
+    stop.drop_guard()
 }
 
 /// The channels of the relay's voucher key.

@@ -61,7 +61,8 @@ impl ClientSession {
             watch,
         } = self;
         let books = async {
-            tokio::join!(watch.follow(&client), spending.follow(&client));
+            let watch = watch.follow(|directory| client.set_directory(directory));
+            tokio::join!(watch, spending.follow(&client));
         };
         let done = tokio::select! {
             biased;

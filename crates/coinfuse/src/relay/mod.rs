@@ -53,7 +53,7 @@ use stalls::Stalls;
 use stats::Stats;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -231,6 +231,16 @@ impl Relay {
     pub fn set_directory(&self, directory: Directory) {
         if let Some(hub) = &self.shared.packets {
             hub.set_directory(directory);
+        }
+    }
+
+    /// [`Self::set_directory`], for somebody who does not keep the relay.
+    pub(crate) fn directory_setter(&self) -> impl Fn(Directory) + Send + use<> {
+        let hub = self.shared.packets.as_ref().map(Arc::downgrade);
+        move |directory| {
+            if let Some(hub) = hub.as_ref().and_then(Weak::upgrade) {
+                hub.set_directory(directory);
+            }
         }
     }
 

@@ -49,7 +49,7 @@ key!(
 
 impl AccountKey {
     /// Has the vouchers that paid for packets, in the spent set. No token hashes to this.
-    pub(super) const PACKETS: Self = Self([0; 32]);
+    pub(super) const PACKETS: Self = Self(*b"Coinfuse: this paid for a packet");
 }
 
 /// A voucher that passed every check but the spent set, or that waits to be redeemed.

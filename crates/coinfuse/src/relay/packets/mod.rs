@@ -40,7 +40,7 @@ use coinfuse_circuit::NextHop as LinkTo;
 use coinfuse_directory::{Directory, Identity, PacketOffer, PacketPrice};
 use coinfuse_onion::RingConfig;
 use coinfuse_voucher::Verifier;
-use coinfuse_wire::RelayId;
+use coinfuse_wire::{RelayId, UnixTime};
 use core::time::Duration;
 use judge::House;
 use keys::{Keys, OfferTerms};
@@ -72,6 +72,31 @@ pub struct PacketSetup {
     pub limits: PacketLimits,
     /// Delivery to the Bitcoin network, if this relay offers it.
     pub mempool: Option<MempoolService>,
+}
+
+impl PacketSetup {
+    /// The terms and the key as a relay that is not running would publish them; makes the key, if
+    /// there is none yet or its time is over.
+    ///
+    /// # Errors
+    ///
+    /// [`PacketKeysError`], for the operator to act on.
+    pub fn offer(&self, now: UnixTime) -> Result<PacketOffer, PacketKeysError> {
+        let (_, offer) = self.open_keys(now)?;
+        let offer = *offer.borrow();
+        Ok(offer)
+    }
+
+    fn open_keys(
+        &self,
+        now: UnixTime,
+    ) -> Result<(Keys, watch::Receiver<PacketOffer>), PacketKeysError> {
+        let terms = OfferTerms {
+            price: self.price,
+            max_delay: self.max_delay,
+        };
+        Keys::open(&self.keys, self.ring, terms, now, &random())
+    }
 }
 
 /// What the relay has beside packets.
@@ -126,15 +151,12 @@ impl Packets {
     /// Starts the thread, and a task on the current tokio runtime.
     pub(super) fn start(setup: PacketSetup, around: Surroundings) -> Result<Self, PacketsError> {
         let id = around.identity.relay_id();
-        let (price, max_delay) = (setup.price, setup.max_delay);
-        let terms = OfferTerms { price, max_delay };
-        let now = around.clock.unix();
-        let (keys, offer) = Keys::open(&setup.keys, setup.ring, terms, now, &random())?;
+        let (keys, offer) = setup.open_keys(around.clock.unix())?;
         let counters = Arc::new(Counters::default());
         let house = House {
             id,
-            price,
-            max_delay,
+            price: setup.price,
+            max_delay: setup.max_delay,
         };
         let mill = Mill {
             house,

@@ -1,0 +1,264 @@
+//! One-shot packets: a question to a service of some relay, and its answer, without a circuit.
+//!
+//! ```text
+//! Client::ask, broadcast ── exchange ── stock ── purchase ── payer    vouchers, bought ahead
+//!                             │           └ route                     ways there and back
+//!                             └ post ── packet lane                   packets, answers
+//! ```
+
+mod blame;
+mod broadcast;
+mod config;
+mod error;
+mod exchange;
+mod fit;
+mod journey;
+mod post;
+mod purchase;
+mod route;
+mod stock;
+mod tend;
+#[cfg(test)]
+mod testing;
+
+pub use config::PacketConfig;
+pub use error::AskError;
+pub use exchange::ServiceRequest;
+pub(super) use tend::tend;
+
+use super::{Client, Inner};
+use crate::clock::{Clock, random};
+use crate::link::LinkPool;
+use blame::Blames;
+use coinfuse_delivery::mempool;
+use coinfuse_directory::PacketNeed;
+use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode};
+use journey::{Errand, Prefix};
+use post::Post;
+use route::{Route, Wish};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stock::{Ready, Stock, View};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// A client's packets. The locks are never held across an await.
+pub(super) struct Packets {
+    stock: Mutex<Stock>,
+    blames: Mutex<Blames>,
+    /// For what packets were sent, so that it is bought ahead.
+    wanted: Mutex<BTreeSet<Errand>>,
+    /// Held while journeys are bought.
+    buying: tokio::sync::Mutex<()>,
+    /// Something of the stock was used.
+    used: Arc<Notify>,
+    prefix: Prefix,
+    post: Post,
+}
+
+/// What a client has ready for packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PacketReport {
+    /// Journeys that are paid for; some may be for relays that are not there now.
+    pub journeys: usize,
+    /// What the vouchers for them are worth, and those that are left over. They count towards the
+    /// cap, and are spent when they are used.
+    pub value: Msat,
+    /// Answers that are waited for.
+    pub waiting: usize,
+}
+
+impl Client {
+    /// Asks a service of some relay, and waits for what it says.
+    ///
+    /// The question goes over [`PacketConfig::hops`] relays to one that offers the service, and the
+    /// answer comes back over [`PacketConfig::hops_back`] others. Each is paid with a voucher that
+    /// was bought earlier if there is one; the first time, and when the stock is used up, vouchers
+    /// are bought at once.
+    ///
+    /// Another path is tried while it is known that no service was asked. Where this is not known,
+    /// the caller decides whether to ask again; see [`AskError`]. The question goes on even if this
+    /// future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]: why there is no answer, and who must act.
+    pub async fn ask(&self, request: ServiceRequest) -> Result<Vec<u8>, AskError> {
+        let inner = Arc::clone(&self.inner);
+        let asking = tokio::spawn(async move { inner.ask(&request).await });
+        asking.await.unwrap_or(Err(AskError::Stopped))
+    }
+
+    /// Has a transaction broadcast by some relay that offers this.
+    ///
+    /// Other paths and relays are tried also when no answer comes, since to submit a transaction
+    /// twice does no harm; the answer may then be that it is known already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`]. An answer that no relay gave otherwise is not an error.
+    pub async fn broadcast(
+        &self,
+        submission: &mempool::Submission,
+    ) -> Result<mempool::Answer, AskError> {
+        let (inner, message) = (Arc::clone(&self.inner), submission.encode());
+        let asking = tokio::spawn(async move { inner.broadcast(message).await });
+        asking.await.unwrap_or(Err(AskError::Stopped))
+    }
+
+    /// Buys vouchers for packets to a service now, up to what the configuration says. To be called
+    /// at a time that has nothing to do with when the first packet is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]: no path, or no money.
+    pub async fn stock_up(&self, service: ServiceCode) -> Result<(), AskError> {
+        for size in PacketSize::ALL {
+            let errand = Errand { service, size };
+            if self.inner.config.packets.level(size) > 0 {
+                self.inner.packets.wanted().insert(errand);
+                let inner = Arc::clone(&self.inner);
+                let buying = tokio::spawn(async move { inner.restock(errand).await });
+                buying.await.unwrap_or(Err(AskError::Stopped))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is ready for packets.
+    pub fn packets(&self) -> PacketReport {
+        let packets = &self.inner.packets;
+        let stock = packets.stock();
+        PacketReport {
+            journeys: stock.len().0,
+            value: stock.value(),
+            waiting: packets.post.waiting(),
+        }
+    }
+}
+
+impl Packets {
+    pub(super) fn new(
+        config: &PacketConfig,
+        prefix: Prefix,
+        links: LinkPool,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            stock: Mutex::default(),
+            blames: Mutex::default(),
+            wanted: Mutex::default(),
+            buying: tokio::sync::Mutex::default(),
+            used: Arc::default(),
+            prefix,
+            post: Post::new(links, config.max_waiting, clock, shutdown),
+        }
+    }
+
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blames(&self) -> MutexGuard<'_, Blames> {
+        self.blames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, BTreeSet<Errand>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// A journey that is paid for: from the stock, or bought now.
+    async fn journey(&self, errand: Errand) -> Result<Ready, AskError> {
+        self.packets.wanted().insert(errand);
+        self.packets.used.notify_one();
+        let mut no_path = None;
+        for excluded in self.excluded_tiers() {
+            if let Some(ready) = self.take(errand, &excluded) {
+                return Ok(ready);
+            }
+            let _one_at_a_time = self.packets.buying.lock().await;
+            // Whoever held it may have bought enough.
+            if let Some(ready) = self.take(errand, &excluded) {
+                return Ok(ready);
+            }
+            match self.buy_now(errand, &excluded).await {
+                Err(AskError::NoPath(error)) => no_path = Some(error),
+                bought => return bought,
+            }
+        }
+        Err(no_path.map_or(AskError::Stopped, AskError::NoPath))
+    }
+
+    fn take(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Option<Ready> {
+        let (need, lot) = (self.need(errand), u64::from_be_bytes(random()));
+        self.with_view(excluded, |view| {
+            self.packets.stock().take(errand, &need, view, lot)
+        })
+    }
+
+    fn in_stock(&self, errand: Errand) -> usize {
+        let need = self.need(errand);
+        self.with_view(&BTreeSet::new(), |view| {
+            self.packets.stock().count(errand, &need, view)
+        })
+    }
+
+    fn with_view<T>(&self, excluded: &BTreeSet<RelayId>, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let directory = self.directory.read();
+        look(&View {
+            directory: &directory.unwrap_or_else(PoisonError::into_inner),
+            now: self.clock.unix(),
+            excluded,
+        })
+    }
+
+    /// A random journey over relays of the whole directory.
+    fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
+        let config = &self.config.packets;
+        let route = self.with_view(excluded, |view| {
+            let wish = Wish {
+                errand,
+                hops: config.hops,
+                hops_back: config.hops_back,
+                need: self.need(errand),
+                mints: &self.mint_urls,
+                excluded,
+                now: view.now,
+            };
+            route::draw(view.directory, &wish, [random(), random()])
+        })?;
+        purchase::check_keys(&route).map_err(|relay| {
+            self.packets.blames().blame([relay], self.clock.now());
+            AskError::Payment(super::ClientError::BadDescriptor(relay))
+        })?;
+        Ok(route)
+    }
+
+    fn need(&self, errand: Errand) -> PacketNeed {
+        let config = &self.config.packets;
+        PacketNeed {
+            size: errand.size,
+            delay: config.delay,
+            until: self.clock.unix().saturating_add(config.patience()),
+            ceiling: config.ceiling,
+        }
+    }
+
+    /// Whom to leave out, the best choice first.
+    fn excluded_tiers(&self) -> Vec<BTreeSet<RelayId>> {
+        let now = self.clock.now();
+        let avoided = self.payer.avoided(now);
+        let mut tiers = self.packets.blames().tiers(now);
+        if let Some(first) = tiers.first_mut() {
+            first.extend(avoided.iter().copied());
+        }
+        if !avoided.is_empty() {
+            tiers.push(BTreeSet::new());
+        }
+        tiers
+    }
+}
