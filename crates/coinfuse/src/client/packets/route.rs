@@ -2,7 +2,7 @@
 
 use super::journey::Errand;
 use coinfuse_directory::{
-    Descriptor, Directory, MintUrl, PacketNeed, PathConstraints, SelectError, select_path,
+    Descriptor, Directory, History, MintUrl, PacketNeed, PathConstraints, SelectError, select_path,
 };
 use coinfuse_wire::{RelayId, UnixTime};
 use std::collections::BTreeSet;
@@ -45,7 +45,8 @@ pub(super) fn draw(
         .constraints(wish.hops)
         .ending_in(wish.errand.service)
         .exclude(excluded.clone());
-    let there = select_path(directory, &constraints, seed)?;
+    let history = History::new();
+    let there = select_path(directory, &constraints, &history, seed)?;
     let (first, last) = (there.first().relay, there.last().relay);
     let back = wish
         .constraints(wish.hops_back)
@@ -53,8 +54,8 @@ pub(super) fn draw(
         .exclude(excluded.chain([last]));
     let others = there.hops().iter().map(|hop| hop.relay);
     let apart = back.clone().exclude(others.filter(|relay| *relay != first));
-    let back = select_path(directory, &apart, seed_back)
-        .or_else(|_| select_path(directory, &back, seed_back))?;
+    let back = select_path(directory, &apart, &history, seed_back)
+        .or_else(|_| select_path(directory, &back, &history, seed_back))?;
     Ok(Route {
         there: there.hops().to_vec(),
         back: back.hops().to_vec(),
