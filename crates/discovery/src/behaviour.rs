@@ -19,7 +19,7 @@ use libp2p::{
 };
 
 /// Our own DHT, apart from all others.
-pub(crate) const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/coinfuse/kad/1");
+const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/coinfuse/kad/1");
 /// What nodes say they are.
 const IDENTIFY_PROTOCOL: &str = "/coinfuse/1";
 /// The same for all, whatever their version: it would tell clients apart.
@@ -30,6 +30,11 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const MAX_STREAMS: usize = 128;
 /// Questions about the directory on one connection at once, both ways.
 const MAX_QUESTIONS: usize = 16;
+/// How often it is tried whether a connection still works.
+const PING: Duration = Duration::from_secs(60);
+/// With how many nodes a record is stored, and how many providers one of them names. Few, since each
+/// relay holds the whole directory in the end.
+pub(crate) const REPLICAS: usize = 8;
 /// How long an announcement of a provider is kept.
 pub(crate) const PROVIDER_TTL: Duration = Duration::from_secs(3600);
 
@@ -65,7 +70,7 @@ impl Behaviour {
                     .with_agent_version(AGENT.to_owned())
                     .with_hide_listen_addrs(!relay),
             ),
-            ping: ping::Behaviour::default(),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
             directory: request_response::Behaviour::new(
                 [(codec::PROTOCOL, support)],
                 request_response::Config::default()
@@ -91,7 +96,7 @@ fn connection_limits(config: &DiscoveryConfig) -> ConnectionLimits {
 }
 
 fn kademlia(role: Role, local: PeerId, store: Store) -> kad::Behaviour<Store> {
-    let parallel = NonZeroUsize::new(3).expect("not zero");
+    let count = |count| NonZeroUsize::new(count).expect("a constant that is not zero");
     let mut config = kad::Config::new(KAD_PROTOCOL);
     config
         .set_record_filtering(kad::StoreInserts::FilterBoth)
@@ -103,7 +108,12 @@ fn kademlia(role: Role, local: PeerId, store: Store) -> kad::Behaviour<Store> {
         .set_caching(kad::Caching::Disabled)
         // A lookup goes several ways that share no node, so that one liar does not decide it.
         .disjoint_query_paths(true)
-        .set_parallelism(parallel)
+        .set_parallelism(count(3))
+        .set_replication_factor(count(REPLICAS))
+        // The routing table is filled from the directory, whose relays are known to be relays; so there
+        // is little to find out by looking around.
+        .set_kbucket_inserts(kad::BucketInserts::Manual)
+        .set_periodic_bootstrap_interval(None)
         .set_query_timeout(Duration::from_secs(20));
     let mut kad = kad::Behaviour::with_config(local, store, config);
     kad.set_mode(Some(match role {

@@ -2,7 +2,7 @@
 
 use crate::address::PeerAddress;
 use crate::clock::Clock;
-use coinfuse_directory::Directory;
+use coinfuse_directory::{AuditConfig, Directory};
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -44,6 +44,8 @@ pub struct DiscoveryConfig {
     pub limits: Limits,
     /// Times.
     pub timing: Timing,
+    /// How strict it is with the sources of the directory.
+    pub audit: AuditConfig,
     /// Civil time.
     pub clock: Clock,
 }
@@ -62,6 +64,7 @@ impl DiscoveryConfig {
             private_addresses: false,
             limits: Limits::default(),
             timing: Timing::default(),
+            audit: AuditConfig::default(),
             clock: Clock::system(),
         }
     }
@@ -131,7 +134,10 @@ pub struct Timing {
     /// How often the directory is compared with that of another node: 15 s. A comparison that finds
     /// no difference costs 5 KB.
     pub compare: Duration,
-    /// How often a relay tells the DHT anew who it is and what it offers: 10 min.
+    /// How long after it heard the first source a relay tells the DHT who it is and what it offers:
+    /// 3 s, so that it knows the network by then.
+    pub settle: Duration,
+    /// How often it tells the DHT anew: 10 min.
     pub announce: Duration,
     /// How long news is gathered before it is passed on: 100 ms.
     pub gather: Duration,
@@ -149,6 +155,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             compare: Duration::from_secs(15),
+            settle: Duration::from_secs(3),
             announce: Duration::from_secs(600),
             gather: Duration::from_millis(100),
             retry: Duration::from_secs(30),

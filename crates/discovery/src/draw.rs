@@ -16,6 +16,13 @@ impl Draw {
         }
     }
 
+    /// A seed for somebody else's draws.
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        seed
+    }
+
     /// A number below `bound`, or 0. The bias is below 2^-32, which nothing here depends on.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;

@@ -16,8 +16,8 @@ const MAX_SERVICES: usize = 64;
 const MAX_CLAIMS: usize = 512;
 /// How many providers of one public subnet are named.
 const MAX_PER_SUBNET: usize = 2;
-/// How many providers are named; libp2p sends the first 20.
-const MAX_NAMED: usize = 20;
+/// How many providers are named; libp2p sends no more.
+const MAX_NAMED: usize = crate::behaviour::REPLICAS;
 
 /// The announcements of providers, and who of them is named when somebody asks.
 ///
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn throw_away_identities_do_not_squat_a_service() {
         let flood = (0..100).map(|number| exit(number, "6.6.6.6:1", 0));
-        let honest = exit(1000, "5.6.7.8:1", 8);
+        let honest = exit(1000, "5.6.7.8:1", 16);
         let book = book(flood.chain([Arc::clone(&honest)]));
         let mut providers = Providers::default();
         // 100 have descriptors; 900 are mere names.

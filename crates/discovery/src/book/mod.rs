@@ -214,6 +214,12 @@ impl Book {
         self.seats.get(relay).map(|seat| seat.rank)
     }
 
+    /// The subnet that a relay counts for, whether it has a place or waits.
+    pub(crate) fn subnet(&self, relay: &RelayId) -> Option<Subnet> {
+        let known = self.directory.get(relay);
+        self.subnet_of(known.or_else(|| self.waiting.get(relay))?)
+    }
+
     /// The subnet that a descriptor counts for: that of the preferred address.
     fn subnet_of(&self, descriptor: &Descriptor) -> Option<Subnet> {
         let subnet = Subnet::of(descriptor.addresses.first()?.ip());

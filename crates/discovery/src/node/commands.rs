@@ -1,0 +1,95 @@
+//! What the handle asks of the node.
+
+use super::Node;
+use crate::address::{PeerAddress, key_of, to_socket};
+use crate::config::Role;
+use crate::error::PublishError;
+use crate::news::Item;
+use crate::status::{SourceStatus, Status};
+use coinfuse_directory::{Descriptor, PeerKey};
+use coinfuse_wire::{RelayId, ServiceCode};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What the handle asks of the node.
+pub(crate) enum Command {
+    /// Tell the network this descriptor of our own.
+    Publish(Arc<Descriptor>, oneshot::Sender<Result<(), PublishError>>),
+    /// Look a relay up in the DHT.
+    Relay(RelayId, oneshot::Sender<Option<Arc<Descriptor>>>),
+    /// Look up in the DHT who offers a service.
+    Service(ServiceCode, oneshot::Sender<BTreeSet<PeerKey>>),
+    /// How do you do?
+    Status(oneshot::Sender<Status>),
+    /// Stop.
+    Stop(oneshot::Sender<()>),
+}
+
+impl Node {
+    pub(super) fn on_command(&mut self, command: Command) {
+        // Whoever asked may have lost interest; then nobody hears the answer.
+        match command {
+            Command::Publish(descriptor, answer) => drop(answer.send(self.publish(descriptor))),
+            Command::Relay(relay, answer) => self.look_up_relay(&relay, answer),
+            Command::Service(code, answer) => self.look_up_service(code, answer),
+            Command::Status(answer) => drop(answer.send(self.status())),
+            Command::Stop(stopped) => drop(stopped.send(())),
+        }
+    }
+
+    fn publish(&mut self, descriptor: Arc<Descriptor>) -> Result<(), PublishError> {
+        if self.role == Role::Client {
+            return Err(PublishError::Client);
+        }
+        let local = key_of(self.swarm.local_peer_id());
+        if let Some(source) = &descriptor.source
+            && Some(source.key) != local
+        {
+            return Err(PublishError::OtherPeer);
+        }
+        let relay = descriptor.relay;
+        match self.book().admit_own(Arc::clone(&descriptor)) {
+            admission if admission.is_news() => {}
+            crate::book::Admission::Unchanged if self.own.as_ref() == Some(&descriptor) => {
+                return Ok(());
+            }
+            crate::book::Admission::Unchanged => return Err(PublishError::Older),
+            _ => return Err(PublishError::Nowhere),
+        }
+        self.own = Some(descriptor);
+        self.changed();
+        self.tell(Item { relay, from: None });
+        Ok(())
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<PeerAddress> {
+        let key = key_of(self.swarm.local_peer_id()).expect("our own key is an Ed25519 key");
+        let external = self.swarm.external_addresses().filter_map(to_socket);
+        external
+            .map(|address| PeerAddress { key, address })
+            .collect()
+    }
+
+    fn status(&mut self) -> Status {
+        let now = self.now();
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let routed = kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
+        let sources = self.sources.standings(now);
+        let sources = sources.filter_map(|(peer, standing, heard)| {
+            Some(SourceStatus {
+                peer: key_of(peer)?,
+                standing,
+                heard: heard.map(|heard| now.saturating_since(heard)),
+            })
+        });
+        Status {
+            sources: sources.collect(),
+            addresses: self.addresses(),
+            peers: self.peers.len(),
+            routed,
+            relays: self.book().directory().len(),
+            waiting: self.book().waiting(),
+        }
+    }
+}

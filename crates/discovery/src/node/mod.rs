@@ -1,0 +1,287 @@
+//! The task that owns the swarm.
+
+mod commands;
+mod compare;
+mod dht;
+mod exchange;
+mod peers;
+mod timers;
+
+pub(crate) use commands::Command;
+
+use crate::behaviour::{self, Behaviour, BehaviourEvent};
+use crate::book::{Book, BookLimits};
+use crate::cache;
+use crate::clock::Clock;
+use crate::config::{DiscoveryConfig, Limits, Role, Timing};
+use crate::draw::Draw;
+use crate::error::StartError;
+use crate::keys::derive;
+use crate::news::News;
+use crate::session::{InFlight, Session};
+use crate::sources::{Source, Sources};
+use crate::store::Store;
+use coinfuse_directory::{Descriptor, Directory};
+use coinfuse_wire::Instant;
+use compare::Checking;
+use core::time::Duration;
+use dht::Lookup;
+use exchange::Asked;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use libp2p::request_response::{InboundRequestId, OutboundRequestId};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, PeerId, Swarm, kad};
+use peers::Peers;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use timers::Timers;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// All that a node is. Nothing in it waits: what takes time comes back as an event.
+pub(crate) struct Node {
+    swarm: Swarm<Behaviour>,
+    role: Role,
+    limits: Limits,
+    timing: Timing,
+    clock: Clock,
+    started: tokio::time::Instant,
+    draw: Draw,
+    timers: Timers,
+
+    own: Option<Arc<Descriptor>>,
+    announced: bool,
+    peers: Peers,
+    sources: Sources,
+    sessions: HashMap<PeerId, Session>,
+    in_flight: InFlight,
+    checking: FuturesUnordered<Checking>,
+    asked: HashMap<OutboundRequestId, Asked>,
+    answers: HashMap<InboundRequestId, usize>,
+    news: News,
+    lookups: HashMap<kad::QueryId, Lookup>,
+
+    commands: mpsc::Receiver<Command>,
+    shown: watch::Sender<Arc<Directory>>,
+    shown_version: u64,
+    cache_file: Option<PathBuf>,
+    saving: Option<JoinHandle<()>>,
+    saved_version: u64,
+}
+
+impl Node {
+    /// A node that listens, and knows what was kept of the directory.
+    pub(crate) async fn start(
+        config: DiscoveryConfig,
+        commands: mpsc::Receiver<Command>,
+        shown: watch::Sender<Arc<Directory>>,
+    ) -> Result<Self, StartError> {
+        let store = Store::new(Book::new(BookLimits {
+            relays: config.limits.relays,
+            per_subnet: config.limits.relays_per_subnet,
+            private: config.private_addresses,
+        }));
+        let swarm = behaviour::swarm(&config, store).map_err(|_| StartError::Keys)?;
+        let bootstrap = config.bootstrap.iter().map(|peer| Source {
+            peer: crate::address::peer_id(&peer.key),
+            addresses: vec![crate::address::to_multiaddr(peer.address)],
+            relay: None,
+        });
+        let sources = Sources::new(
+            *swarm.local_peer_id(),
+            config.role,
+            config.timing.retry,
+            config.audit,
+            bootstrap.collect(),
+        );
+        let mut node = Self {
+            swarm,
+            role: config.role,
+            limits: config.limits,
+            timing: config.timing,
+            clock: config.clock.clone(),
+            started: tokio::time::Instant::now(),
+            draw: Draw::new(derive(&config.seed, "draws")),
+            timers: Timers::new(),
+            own: None,
+            announced: false,
+            peers: Peers::new(),
+            sources,
+            sessions: HashMap::new(),
+            in_flight: InFlight::new(),
+            checking: FuturesUnordered::new(),
+            asked: HashMap::new(),
+            answers: HashMap::new(),
+            news: News::new(config.timing.gather),
+            lookups: HashMap::new(),
+            commands,
+            shown,
+            shown_version: 0,
+            cache_file: config.cache_file.clone(),
+            saving: None,
+            saved_version: 0,
+        };
+        node.load().await;
+        node.listen(&config).await?;
+        Ok(node)
+    }
+
+    /// Works until the last handle is gone, or it is told to stop.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let deadline = self.started + self.timers.next().since_epoch();
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                Some(done) = self.checking.next() => self.on_checked(done),
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop(stopped)) => {
+                        self.stop().await;
+                        let _gone = stopped.send(());
+                        return;
+                    }
+                    Some(command) => self.on_command(command),
+                    None => return self.stop().await,
+                },
+                () = tokio::time::sleep_until(deadline) => self.on_timers(),
+            }
+        }
+    }
+
+    /// Time since the node was started.
+    fn now(&self) -> Instant {
+        Instant::from_epoch(self.started.elapsed())
+    }
+
+    fn store(&mut self) -> &mut Store {
+        self.swarm.behaviour_mut().kad.store_mut()
+    }
+
+    fn book(&mut self) -> &mut Book {
+        &mut self.store().book
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Directory(event)) => self.on_exchange(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Meet(event)) => self.on_meet(event),
+            SwarmEvent::ConnectionEstablished {
+                peer_id, endpoint, ..
+            } => self.on_connected(peer_id, &endpoint),
+            SwarmEvent::ConnectionClosed { peer_id, .. } => self.peers.disconnected(&peer_id),
+            SwarmEvent::OutgoingConnectionError { peer_id, .. } => self.on_unreachable(peer_id),
+            _ => {}
+        }
+    }
+
+    /// Listens, and waits until it does.
+    async fn listen(&mut self, config: &DiscoveryConfig) -> Result<(), StartError> {
+        match (config.role, config.listen.is_empty()) {
+            (Role::Relay, true) => return Err(StartError::NoAddress),
+            (Role::Client, false) => return Err(StartError::ClientListens),
+            _ => {}
+        }
+        for address in &config.listen {
+            let failed = |source| StartError::Listen {
+                address: *address,
+                source,
+            };
+            let multiaddr = crate::address::to_multiaddr(*address);
+            let listener = self
+                .swarm
+                .listen_on(multiaddr)
+                .map_err(|error| failed(std::io::Error::other(error)))?;
+            loop {
+                match self.swarm.select_next_some().await {
+                    SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => {
+                        break;
+                    }
+                    SwarmEvent::ListenerError { error, .. } => return Err(failed(error)),
+                    SwarmEvent::ListenerClosed {
+                        reason: Err(error), ..
+                    } => return Err(failed(error)),
+                    other => self.on_event(other),
+                }
+            }
+        }
+        let external: Vec<Multiaddr> = match config.external.is_empty() {
+            true => self.swarm.listeners().cloned().collect(),
+            false => config
+                .external
+                .iter()
+                .map(|address| crate::address::to_multiaddr(*address))
+                .collect(),
+        };
+        for address in external {
+            self.swarm.add_external_address(address);
+        }
+        Ok(())
+    }
+
+    /// Takes in what was kept of the directory, away from the threads that move data.
+    async fn load(&mut self) {
+        let Some(path) = self.cache_file.clone() else {
+            return;
+        };
+        let now = self.clock.now();
+        let loading = tokio::task::spawn_blocking(move || cache::load(&path, now));
+        for descriptor in loading.await.unwrap_or_default() {
+            self.book().admit(descriptor);
+        }
+        self.saved_version = self.book().version();
+        self.show();
+    }
+
+    /// Writes the directory down, if it has changed and is not being written.
+    fn save(&mut self) {
+        let version = self.book().version();
+        let busy = self
+            .saving
+            .as_ref()
+            .is_some_and(|saving| !saving.is_finished());
+        if version == self.saved_version || busy {
+            return;
+        }
+        let Some(path) = self.cache_file.clone() else {
+            return;
+        };
+        self.saved_version = version;
+        let directory = self.book().directory().clone();
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = cache::save(&path, &directory) {
+                tracing::warn!(%error, "the directory could not be kept");
+            }
+        }));
+    }
+
+    async fn stop(&mut self) {
+        for _ in 0..2 {
+            if let Some(saving) = self.saving.take() {
+                let _panicked = saving.await;
+            }
+            self.save();
+        }
+        if let Some(saving) = self.saving.take() {
+            let _panicked = saving.await;
+        }
+    }
+
+    /// Shows the directory to whoever watches it, if it has changed.
+    fn show(&mut self) {
+        let version = self.book().version();
+        if version != self.shown_version {
+            self.shown_version = version;
+            let directory = Arc::new(self.book().directory().clone());
+            self.shown.send_replace(directory);
+        }
+    }
+
+    /// The directory has changed: to be shown in a moment, since more may follow.
+    fn changed(&mut self) {
+        let soon = self.now() + Duration::from_millis(20);
+        self.timers.show_by(soon);
+    }
+}

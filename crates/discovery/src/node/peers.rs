@@ -1,0 +1,182 @@
+//! Who is connected.
+
+use super::Node;
+use crate::address::{to_multiaddr, to_socket};
+use crate::book::Subnet;
+use crate::codec;
+use crate::config::Role;
+use crate::sources::Source;
+use coinfuse_wire::{Instant, RelayId, TokenBucket};
+use core::net::IpAddr;
+use core::time::Duration;
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{PeerId, StreamProtocol, identify, rendezvous};
+use std::collections::HashMap;
+
+/// Where relays of small networks find each other, at a meeting point.
+const NAMESPACE: &str = "coinfuse";
+/// The rendezvous protocol of libp2p.
+const MEETING_PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0");
+/// How many are asked for at a meeting point.
+const MAX_MET: u64 = 32;
+/// How many addresses of a peer are kept.
+const MAX_ADDRESSES: usize = 4;
+/// The most relays that are being probed at once.
+const MAX_PROBES: usize = 8;
+
+/// A connected peer, and how much it may still ask.
+struct Peer {
+    connections: u32,
+    relay: bool,
+    questions: TokenBucket,
+    descriptors: TokenBucket,
+}
+
+/// The connected peers.
+pub(super) struct Peers {
+    connected: HashMap<PeerId, Peer>,
+    /// Relays that are being looked for where they say they are.
+    probes: HashMap<PeerId, RelayId>,
+    descriptors: TokenBucket,
+}
+
+impl Peers {
+    pub(super) fn new() -> Self {
+        Self {
+            connected: HashMap::new(),
+            probes: HashMap::new(),
+            descriptors: TokenBucket::new(4096, Duration::from_millis(1)),
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId) {
+        let new = || Peer {
+            connections: 0,
+            relay: false,
+            questions: TokenBucket::new(256, Duration::from_millis(50)),
+            descriptors: TokenBucket::new(1024, Duration::from_millis(20)),
+        };
+        self.connected.entry(peer).or_insert_with(new).connections += 1;
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId) {
+        if let Some(known) = self.connected.get_mut(peer) {
+            known.connections -= 1;
+            if known.connections == 0 {
+                self.connected.remove(peer);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connected.len()
+    }
+
+    /// The connected peers that are known to be relays.
+    pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> {
+        let relays = self.connected.iter().filter(|(_, peer)| peer.relay);
+        relays.map(|(peer, _)| *peer)
+    }
+
+    /// Whether a peer may ask one thing more.
+    pub(super) fn may_ask(&mut self, peer: &PeerId, now: Instant) -> bool {
+        let peer = self.connected.get_mut(peer);
+        peer.is_some_and(|peer| peer.questions.take(now))
+    }
+
+    /// Whether one more descriptor of a peer is looked at.
+    pub(super) fn may_tell(&mut self, peer: &PeerId, now: Instant) -> bool {
+        let peer = self.connected.get_mut(peer);
+        peer.is_some_and(|peer| peer.descriptors.take(now)) && self.descriptors.take(now)
+    }
+}
+
+impl Node {
+    pub(super) fn on_connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
+        self.peers.connected(peer);
+        let ConnectedPoint::Dialer { address, .. } = endpoint else {
+            return;
+        };
+        let probed = self.peers.probes.remove(&peer);
+        let relay = probed.or_else(|| self.sources.relay_of(&peer));
+        if let (Some(relay), Some(address)) = (relay, to_socket(address)) {
+            self.reached(&relay, address.ip());
+        }
+    }
+
+    /// A relay was reached at an address; it counts if that is in the subnet that it is ranked by.
+    fn reached(&mut self, relay: &RelayId, address: IpAddr) {
+        let book = self.book();
+        if book.subnet(relay) == Some(Subnet::of(address)) && book.reached(relay).is_news() {
+            self.changed();
+        }
+    }
+
+    /// Looks for a relay whose place is contested where it says it is.
+    pub(super) fn probe(&mut self) {
+        if self.role == Role::Client || self.peers.probes.len() >= MAX_PROBES {
+            return;
+        }
+        let incumbent = self.draw.below(2) == 0;
+        let Some((relay, offer)) = self.book().next_probe(incumbent) else {
+            return;
+        };
+        let peer = crate::address::peer_id(&offer.key);
+        let addresses = offer.addresses.into_iter().map(to_multiaddr);
+        let dial = DialOpts::peer_id(peer)
+            .condition(PeerCondition::NotDialing)
+            .addresses(addresses.collect())
+            .build();
+        if self.swarm.dial(dial).is_ok() {
+            self.peers.probes.insert(peer, relay);
+        }
+    }
+
+    /// A connection could not be made.
+    pub(super) fn on_unreachable(&mut self, peer: Option<PeerId>) {
+        if let Some(peer) = peer {
+            self.peers.probes.remove(&peer);
+        }
+    }
+
+    pub(super) fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { peer_id, info, .. } = event else {
+            return;
+        };
+        let speaks = |protocol: &StreamProtocol| info.protocols.contains(protocol);
+        if let Some(peer) = self.peers.connected.get_mut(&peer_id) {
+            peer.relay = speaks(&codec::PROTOCOL);
+        }
+        if speaks(&MEETING_PROTOCOL) && self.sources.is_bootstrap(&peer_id) {
+            self.meet_at(peer_id);
+        }
+    }
+
+    /// Leaves word at a bootstrap peer, and asks who else did.
+    fn meet_at(&mut self, peer: PeerId) {
+        let namespace = || rendezvous::Namespace::from_static(NAMESPACE);
+        let relay = self.role == Role::Relay;
+        let meet = &mut self.swarm.behaviour_mut().meet;
+        if relay && let Err(error) = meet.register(namespace(), peer, None) {
+            tracing::debug!(%error, "cannot register at a meeting point");
+        }
+        meet.discover(Some(namespace()), None, Some(MAX_MET), peer);
+    }
+
+    pub(super) fn on_meet(&mut self, event: rendezvous::client::Event) {
+        let rendezvous::client::Event::Discovered { registrations, .. } = event else {
+            return;
+        };
+        for registration in registrations.iter().take(MAX_MET as usize) {
+            let addresses = registration.record.addresses().iter();
+            let ours = addresses.filter(|address| to_socket(address).is_some());
+            self.sources.met(Source {
+                peer: registration.record.peer_id(),
+                addresses: ours.take(MAX_ADDRESSES).cloned().collect(),
+                relay: None,
+            });
+        }
+        self.compare_at_start();
+    }
+}

@@ -1,0 +1,371 @@
+//! One comparison of our directory with that of another node.
+
+use crate::book::Book;
+use coinfuse_directory::sync::{
+    Answer, BucketSet, Difference, Listings, RawDescriptor, Request, Row,
+};
+use coinfuse_directory::{Descriptor, DescriptorError, UnverifiedDescriptor, View};
+use coinfuse_wire::{RelayId, UnixTime};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What a source did that no honest one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum SourceFault {
+    /// It answered something else than it was asked.
+    #[error("answered what was not asked")]
+    OtherAnswer,
+    /// It gave the descriptor of a relay that was not asked for.
+    #[error("gave a descriptor that was not asked for")]
+    NotAsked,
+    /// It gave an older descriptor than it had listed.
+    #[error("listed a newer descriptor than it has")]
+    OlderThanListed,
+    /// It handed out what its relay never signed.
+    #[error("forged a descriptor")]
+    Forged,
+}
+
+/// Which relays are being fetched, in all sessions together, so that none is fetched twice.
+pub(crate) type InFlight = HashSet<RelayId>;
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Ask this.
+    Ask(Request),
+    /// Have these [checked](check), and tell the session by [`Session::on_checked`].
+    Check(Vec<UnverifiedDescriptor>),
+    /// All is said.
+    Done,
+    /// The other side is busy.
+    Busy,
+}
+
+/// The conversation with one source: summary, listings, descriptors, and what it lacks.
+///
+/// It says what to ask, is told each answer, and says what follows. The number of questions is
+/// bounded, because listings are asked for once.
+#[derive(Debug)]
+pub(crate) struct Session {
+    asked: Request,
+    /// Whether to tell the other side what it lacks.
+    tells: bool,
+    /// What the source says it holds, once it has said so.
+    listed: Option<(BucketSet, Listings)>,
+    fetch: VecDeque<Row>,
+    asked_for: HashMap<RelayId, Row>,
+    offer: VecDeque<Arc<Descriptor>>,
+}
+
+impl Session {
+    /// A session, and its first question. A relay also tells the other side what it lacks.
+    pub(crate) fn start(tells: bool) -> (Self, Request) {
+        let session = Self {
+            asked: Request::Summary,
+            tells,
+            listed: None,
+            fetch: VecDeque::new(),
+            asked_for: HashMap::new(),
+            offer: VecDeque::new(),
+        };
+        (session, Request::Summary)
+    }
+
+    /// What follows from an answer.
+    pub(crate) fn on_answer(
+        &mut self,
+        answer: Answer,
+        book: &mut Book,
+        in_flight: &mut InFlight,
+    ) -> Result<Step, SourceFault> {
+        if !answer.answers(&self.asked) {
+            return Err(SourceFault::OtherAnswer);
+        }
+        match answer {
+            Answer::Summary(theirs) => {
+                let differing = book.summary().differing(&theirs);
+                self.listed = Some((differing, Listings::default()));
+                Ok(match differing.is_empty() {
+                    true => Step::Done,
+                    false => self.ask(Request::Listings(differing)),
+                })
+            }
+            Answer::Listings(listings) => {
+                self.compare(&listings, book, in_flight);
+                if let Some((_, listed)) = &mut self.listed {
+                    *listed = listings;
+                }
+                Ok(self.next())
+            }
+            Answer::Descriptors(raw) => self.take(&raw).map(Step::Check),
+            Answer::Published(_) => Ok(self.next()),
+            Answer::Busy => Ok(Step::Busy),
+            _ => Err(SourceFault::OtherAnswer),
+        }
+    }
+
+    /// What follows when the descriptors of the last answer were checked.
+    pub(crate) fn on_checked(
+        &mut self,
+        checked: &Checked,
+        in_flight: &mut InFlight,
+    ) -> Result<Step, SourceFault> {
+        let asked_for = core::mem::take(&mut self.asked_for);
+        for relay in asked_for.keys() {
+            in_flight.remove(relay);
+        }
+        let older = |descriptor: &Arc<Descriptor>| {
+            let listed = asked_for.get(&descriptor.relay);
+            listed.is_some_and(|listed| listed.supersedes(&Row::of(descriptor)))
+        };
+        match checked.good.iter().any(older) {
+            _ if checked.forged => Err(SourceFault::Forged),
+            true => Err(SourceFault::OlderThanListed),
+            false => Ok(self.next()),
+        }
+    }
+
+    /// What the source listed, held against what is known now; `None` if it did not get that far.
+    pub(crate) fn view<'a>(&'a self, book: &'a Book) -> Option<View<'a>> {
+        let (differing, listings) = self.listed.as_ref()?;
+        Some(View {
+            ours: book.directory(),
+            differing: *differing,
+            listings,
+        })
+    }
+
+    /// Gives back what was still to be fetched.
+    pub(crate) fn end(mut self, in_flight: &mut InFlight) {
+        let unanswered = self.asked_for.drain().map(|(relay, _)| relay);
+        let unasked = self.fetch.drain(..).map(|row| row.relay);
+        for relay in unanswered.chain(unasked) {
+            in_flight.remove(&relay);
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Step {
+        self.asked = request.clone();
+        Step::Ask(request)
+    }
+
+    fn compare(&mut self, listings: &Listings, book: &Book, in_flight: &mut InFlight) {
+        let difference = Difference::between(book.directory(), listings);
+        let wanted = difference.fetch.into_iter().filter(|row| book.wants(row));
+        self.fetch = wanted.filter(|row| in_flight.insert(row.relay)).collect();
+        if self.tells {
+            self.offer = difference.offer.into();
+        }
+    }
+
+    fn next(&mut self) -> Step {
+        if !self.fetch.is_empty() {
+            let most = self.fetch.len().min(Request::MAX_IDS);
+            let rows = self.fetch.drain(..most);
+            self.asked_for = rows.map(|row| (row.relay, row)).collect();
+            let ids = self.asked_for.keys().copied().collect();
+            return self.ask(Request::Descriptors(ids));
+        }
+        if !self.offer.is_empty() {
+            let most = self.offer.len().min(Request::MAX_PUBLISHED);
+            let offered = self.offer.drain(..most);
+            let raw = offered.map(|descriptor| RawDescriptor::from(&*descriptor));
+            let request = Request::Publish(raw.collect());
+            return self.ask(request);
+        }
+        Step::Done
+    }
+
+    /// Reads descriptors, which have to be what was asked for. What cannot be read is passed over: it
+    /// may be of a later version.
+    fn take(&self, raw: &[RawDescriptor]) -> Result<Vec<UnverifiedDescriptor>, SourceFault> {
+        let read: Vec<_> = raw.iter().filter_map(|raw| raw.read().ok()).collect();
+        let asked_for =
+            |one: &UnverifiedDescriptor| self.asked_for.contains_key(&one.claimed_relay());
+        match read.iter().all(asked_for) {
+            true => Ok(read),
+            false => Err(SourceFault::NotAsked),
+        }
+    }
+}
+
+/// Descriptors that were looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Those that can be believed.
+    pub(crate) good: Vec<Arc<Descriptor>>,
+    /// Whether one of the others was never signed by its relay.
+    pub(crate) forged: bool,
+}
+
+/// Verifies descriptors, some 50 us each.
+pub(crate) fn check(descriptors: Vec<UnverifiedDescriptor>, now: UnixTime) -> Checked {
+    let mut checked = Checked::default();
+    for descriptor in descriptors {
+        match descriptor.verify(now) {
+            Ok(descriptor) => checked.good.push(Arc::new(descriptor)),
+            Err(DescriptorError::BadSignature | DescriptorError::Lifetime { .. }) => {
+                checked.forged = true;
+            }
+            // Clocks differ, and time passes between listing and fetching.
+            Err(DescriptorError::Expired { .. } | DescriptorError::FromTheFuture { .. }) => {}
+        }
+    }
+    checked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::BookLimits;
+    use crate::samples::{NOW, relay};
+    use coinfuse_directory::Directory;
+
+    fn book(numbers: impl IntoIterator<Item = u16>) -> Book {
+        let mut book = Book::new(BookLimits {
+            relays: 10_000,
+            per_subnet: 10_000,
+            private: true,
+        });
+        for number in numbers {
+            book.admit(Arc::new(relay(number, |_| {})));
+        }
+        book
+    }
+
+    /// Runs a session against an honest directory; says how many questions it took.
+    fn run(ours: &mut Book, theirs: &mut Book, tells: bool) -> usize {
+        let mut in_flight = InFlight::new();
+        let (mut session, first) = Session::start(tells);
+        let mut step = Step::Ask(first);
+        for questions in 0.. {
+            let request = match step {
+                Step::Ask(request) => request,
+                Step::Done => {
+                    session.end(&mut in_flight);
+                    assert!(in_flight.is_empty());
+                    return questions;
+                }
+                other => panic!("{other:?}"),
+            };
+            let answer = answer(theirs, &request);
+            step = session.on_answer(answer, ours, &mut in_flight).unwrap();
+            if let Step::Check(unverified) = step {
+                let checked = check(unverified, NOW);
+                step = session.on_checked(&checked, &mut in_flight).unwrap();
+                for descriptor in checked.good {
+                    ours.admit(descriptor);
+                }
+            }
+        }
+        unreachable!()
+    }
+
+    fn answer(book: &mut Book, request: &Request) -> Answer {
+        let Request::Publish(raw) = request else {
+            return book.directory().answer(request).unwrap();
+        };
+        let read = raw.iter().map(|raw| raw.read().unwrap()).collect();
+        let good = check(read, NOW).good;
+        let news = good.into_iter().map(|one| book.admit(one).is_news());
+        Answer::Published(news.filter(|news| *news).count() as u16)
+    }
+
+    #[test]
+    fn both_sides_know_the_same_afterwards_if_both_are_relays() {
+        let (mut ours, mut theirs) = (book(0..400), book(200..900));
+        // Summary, listings, 500 descriptors to fetch in two parts, 200 to tell in four.
+        assert_eq!(run(&mut ours, &mut theirs, true), 8);
+        assert_eq!(ours.directory().len(), 900);
+        assert_eq!(ours.summary(), theirs.summary());
+        assert_eq!(run(&mut ours, &mut theirs, true), 1);
+    }
+
+    #[test]
+    fn a_client_learns_and_tells_nothing() {
+        let (mut ours, mut theirs) = (book(0..10), book(5..20));
+        run(&mut ours, &mut theirs, false);
+        assert_eq!((ours.directory().len(), theirs.directory().len()), (20, 15));
+    }
+
+    /// A session that has listed relay 1 in the descriptor of `listed`, and asked for it.
+    fn asking(listed: &Descriptor) -> (Session, Book, InFlight) {
+        let (mut ours, mut in_flight) = (book([]), InFlight::new());
+        let (mut session, first) = Session::start(false);
+        let mut theirs = Directory::new();
+        theirs.insert(listed.clone()).unwrap();
+        let mut step = Step::Ask(first);
+        for _ in 0..2 {
+            let Step::Ask(request) = step else {
+                panic!("{step:?}");
+            };
+            let answer = theirs.answer(&request).unwrap();
+            step = session
+                .on_answer(answer, &mut ours, &mut in_flight)
+                .unwrap();
+        }
+        assert!(matches!(step, Step::Ask(Request::Descriptors(_))));
+        (session, ours, in_flight)
+    }
+
+    #[test]
+    fn a_source_that_hands_out_something_else_is_at_fault() {
+        let newer = relay(1, |body| body.sequence += 1);
+        let descriptors = |all: &[&Descriptor]| {
+            Answer::Descriptors(all.iter().map(|one| RawDescriptor::from(*one)).collect())
+        };
+
+        let (mut session, mut ours, mut in_flight) = asking(&newer);
+        let other = descriptors(&[&relay(2, |_| {})]);
+        let step = session.on_answer(other, &mut ours, &mut in_flight);
+        assert_eq!(step, Err(SourceFault::NotAsked));
+        let summary = Answer::Summary(ours.summary());
+        let step = session.on_answer(summary, &mut ours, &mut in_flight);
+        assert_eq!(step, Err(SourceFault::OtherAnswer));
+
+        let older = descriptors(&[&relay(1, |_| {})]);
+        let step = session.on_answer(older, &mut ours, &mut in_flight);
+        let Ok(Step::Check(unverified)) = step else {
+            panic!("{step:?}");
+        };
+        let checked = check(unverified, NOW);
+        let step = session.on_checked(&checked, &mut in_flight);
+        assert_eq!(step, Err(SourceFault::OlderThanListed));
+    }
+
+    #[test]
+    fn a_forgery_is_told_from_what_is_merely_late() {
+        let good = relay(1, |_| {});
+        let mut bytes = good.as_bytes().to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        let read = |bytes: &[u8]| vec![UnverifiedDescriptor::from_bytes(bytes).unwrap()];
+        assert!(check(read(&bytes), NOW).forged);
+        let late = good.expires;
+        let checked = check(read(good.as_bytes()), late);
+        assert!(checked.good.is_empty() && !checked.forged);
+    }
+
+    #[test]
+    fn two_sessions_fetch_nothing_twice() {
+        let listed = relay(1, |_| {});
+        let (session, mut ours, mut in_flight) = asking(&listed);
+        let (mut second, _) = Session::start(false);
+        let mut theirs = Directory::new();
+        theirs.insert(listed).unwrap();
+        for request in [Request::Summary, Request::Listings(BucketSet::ALL)] {
+            let answer = theirs.answer(&request).unwrap();
+            let step = second.on_answer(answer, &mut ours, &mut in_flight).unwrap();
+            if let Step::Ask(Request::Listings(buckets)) = &step {
+                assert_eq!(buckets.len(), 1);
+                second.asked = Request::Listings(BucketSet::ALL);
+            } else {
+                assert_eq!(step, Step::Done);
+            }
+        }
+        // When the first one fails, the relay can be fetched by others.
+        session.end(&mut in_flight);
+        assert!(in_flight.is_empty());
+    }
+}

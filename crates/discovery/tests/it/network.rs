@@ -1,0 +1,230 @@
+//! Nodes that all behave.
+
+use crate::town::{Town, eventually, identity, known, until};
+use coinfuse_directory::{Load, Price};
+use coinfuse_discovery::{PublishError, StartError};
+use coinfuse_wire::{Rate, ServiceCode};
+use core::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_client_learns_the_network_from_one_address() {
+    let town = Town::new();
+    let relays = town.relays(40).await;
+    let client = town.client(&[relays[0].address()]).await;
+    let took = until(&client, |directory| directory.len() >= 38).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    until(&client, |directory| directory.len() == 40).await;
+
+    // It asked more than the one that it was told of, and nobody knows it.
+    eventually(async || {
+        let status = client.status().await.unwrap();
+        let heard = status.sources.iter().filter(|one| one.heard.is_some());
+        (heard.count() >= 3).then_some(())
+    })
+    .await;
+    assert!(client.addresses().is_empty() && client.offer().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_relay_changes_is_seen_by_all() {
+    let town = Town::new();
+    let relays = town.relays(8).await;
+    let client = town.client(&[relays[0].address()]).await;
+    until(&client, |directory| directory.len() == 8).await;
+
+    let price = Price {
+        up: Rate::from_msat_per_mib(7),
+        down: Rate::from_msat_per_mib(9),
+    };
+    let changing = &relays[5];
+    changing
+        .publish(|body| {
+            body.price = price;
+            body.load = Some(Load::High);
+        })
+        .await;
+    let id = changing.id();
+    for node in relays.iter().map(|relay| &relay.node).chain([&client]) {
+        until(node, |directory| {
+            directory.get(&id).is_some_and(|one| one.price == price)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_vanishes_leaves_when_his_descriptor_expires() {
+    let town = Town::new();
+    let mut relays = town.relays(6).await;
+    let client = town.client(&[relays[0].address()]).await;
+    until(&client, |directory| directory.len() == 6).await;
+
+    let gone = relays.pop().unwrap().id();
+    town.time.pass(Duration::from_secs(20 * 3600));
+    for relay in &relays {
+        relay.publish(|_| {}).await;
+    }
+    let is_new = |directory: &coinfuse_directory::Directory| {
+        let now = town.time.now();
+        directory.iter().filter(|one| one.published == now).count() == 5
+    };
+    until(&client, is_new).await;
+    assert!(known(&client).get(&gone).is_some());
+    town.time.pass(Duration::from_secs(5 * 3600));
+    for node in relays.iter().map(|relay| &relay.node).chain([&client]) {
+        until(node, |directory| {
+            directory.len() == 5 && directory.get(&gone).is_none()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_starts_with_what_it_knew_and_needs_no_bootstrap_peer_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("directory");
+    let town = Town::new();
+    let relays = town.relays(6).await;
+    let client = town
+        .client_with(&[relays[0].address()], |config| {
+            config.cache_file = Some(file.clone());
+        })
+        .await;
+    until(&client, |directory| directory.len() == 6).await;
+    client.shutdown().await;
+
+    let again = town
+        .client_with(&[], |config| config.cache_file = Some(file.clone()))
+        .await;
+    assert_eq!(known(&again).len(), 6);
+    let late = town.relay(6, &[relays[3].address()]).await;
+    until(&again, |directory| directory.get(&late.id()).is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_of_ten_die_and_the_others_carry_on() {
+    let mut town = Town::new();
+    town.timing.settle = Duration::from_millis(100);
+    let mut relays = town.relays(20).await;
+    let client = town.client(&[relays[0].address()]).await;
+    until(&client, |directory| directory.len() == 20).await;
+    // Every third, and the one that the client knew first.
+    let mut number = 0;
+    relays.retain(|_| {
+        number += 1;
+        number % 3 != 1
+    });
+    assert_eq!(relays.len(), 13);
+
+    // News reaches the client, though nobody told it who is gone.
+    let changing = &relays[4];
+    changing.publish(|body| body.load = Some(Load::Full)).await;
+    let id = changing.id();
+    until(&client, |directory| {
+        directory.get(&id).is_some_and(|one| one.load.is_some())
+    })
+    .await;
+    // And lookups find whoever is left.
+    for relay in &relays[..4] {
+        let asker = &relays[5].node;
+        let found = eventually(async || asker.look_up(relay.id()).await.unwrap()).await;
+        assert_eq!(found.relay, relay.id());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dht_finds_relays_and_who_offers_a_service() {
+    let mut town = Town::new();
+    town.timing.settle = Duration::from_millis(100);
+    town.timing.announce = Duration::from_secs(2);
+    let relays = town.relays(10).await;
+    for relay in &relays[3..5] {
+        relay
+            .publish(|body| {
+                body.services.insert(ServiceCode::MEMPOOL);
+            })
+            .await;
+    }
+    let client = town.client(&[relays[0].address()]).await;
+    until(&client, |directory| {
+        directory.offering(ServiceCode::MEMPOOL).count() == 2
+    })
+    .await;
+    let wanted = relays[3..5].iter().map(|relay| relay.address().key);
+    let wanted = wanted.collect();
+    eventually(async || {
+        let found = client.providers(ServiceCode::MEMPOOL).await.unwrap();
+        (found == wanted).then_some(())
+    })
+    .await;
+
+    let found = client.look_up(relays[7].id()).await.unwrap();
+    assert_eq!(found.expect("it is there").relay, relays[7].id());
+    let nobody = identity(999).relay_id();
+    assert_eq!(client.look_up(nobody).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_tells_no_address_is_met_at_the_bootstrap_peer() {
+    let town = Town::new();
+    let first = town.relay(0, &[]).await;
+    let second = town.silent_relay(1, &[first.address()]).await;
+    let client = eventually(async || {
+        // It may come before the other has left word.
+        let client = town.client(&[first.address()]).await;
+        let status = eventually(async || {
+            let status = client.status().await.unwrap();
+            (!status.sources.is_empty() && status.relays == 1).then_some(status)
+        })
+        .await;
+        let key = second.address().key;
+        let met = status.sources.iter().any(|one| one.peer == key);
+        met.then_some(client)
+    })
+    .await;
+    let key = second.address().key;
+    eventually(async || {
+        let status = client.status().await.unwrap();
+        let met = status.sources.iter().find(|one| one.peer == key);
+        met.and_then(|met| met.heard)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_says_what_is_wrong_with_what_it_is_told() {
+    let town = Town::new();
+    let relay = town.relay(0, &[]).await;
+    let other = town.relay(1, &[]).await;
+    let refused = async |change: &dyn Fn(&mut coinfuse_directory::DescriptorBody)| {
+        let descriptor = crate::town::descriptor(0, town.time.now(), |body| {
+            body.source = relay.node.offer();
+            body.sequence += 1;
+            change(body);
+        });
+        relay.node.publish(descriptor).await.unwrap_err()
+    };
+    assert_eq!(
+        refused(&|body| body.source = other.node.offer()).await,
+        PublishError::OtherPeer
+    );
+    assert_eq!(
+        refused(&|body| body.addresses.clear()).await,
+        PublishError::Nowhere
+    );
+    assert_eq!(
+        refused(&|body| body.sequence -= 2).await,
+        PublishError::Older
+    );
+
+    let client = town.client(&[]).await;
+    let descriptor = crate::town::descriptor(2, town.time.now(), |_| {});
+    assert_eq!(client.publish(descriptor).await, Err(PublishError::Client));
+
+    let mut nowhere = coinfuse_discovery::DiscoveryConfig::relay([1; 32], [2; 32]);
+    let started = coinfuse_discovery::Discovery::start(nowhere.clone()).await;
+    assert!(matches!(started, Err(StartError::NoAddress)));
+    nowhere.listen = vec!["192.0.2.1:0".parse().unwrap()];
+    let started = coinfuse_discovery::Discovery::start(nowhere).await;
+    assert!(matches!(started, Err(StartError::Listen { .. })));
+}
