@@ -1,4 +1,6 @@
 //! Nodes on loopback.
 
+mod adversary;
 mod network;
+mod stranger;
 mod town;

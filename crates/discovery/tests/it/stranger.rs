@@ -1,0 +1,211 @@
+//! A peer that speaks the protocols and says whatever a test wants.
+
+use coinfuse_directory::PeerKey;
+use coinfuse_directory::sync::Request;
+use coinfuse_discovery::PeerAddress;
+use coinfuse_wire::Decode;
+use core::net::SocketAddr;
+use futures::StreamExt;
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::kad::store::MemoryStore;
+use libp2p::kad::{QueryResult, Quorum, Record};
+use libp2p::multiaddr::Protocol;
+use libp2p::request_response::{Codec, Event, Message, ProtocolSupport};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, request_response,
+    tcp, yamux,
+};
+use std::io;
+
+/// Bytes each way.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Raw;
+
+impl Codec for Raw {
+    type Protocol = StreamProtocol;
+    type Request = Vec<u8>;
+    type Response = Vec<u8>;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Vec<u8>>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    async fn read_response<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        stream: &mut T,
+    ) -> io::Result<Vec<u8>>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        self.read_request(protocol, stream).await
+    }
+
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        stream.write_all(&bytes).await?;
+        stream.close().await
+    }
+
+    async fn write_response<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        stream: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        self.write_request(protocol, stream, bytes).await
+    }
+}
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    directory: request_response::Behaviour<Raw>,
+    kad: kad::Behaviour<MemoryStore>,
+    identify: identify::Behaviour,
+}
+
+pub(crate) struct Stranger {
+    swarm: Swarm<Behaviour>,
+}
+
+impl Stranger {
+    pub(crate) fn new() -> Self {
+        let swarm = SwarmBuilder::with_new_identity()
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default(),
+                noise::Config::new,
+                yamux::Config::default,
+            )
+            .unwrap()
+            .with_behaviour(|pair| {
+                let directory = StreamProtocol::new("/coinfuse/directory/1");
+                let kad = kad::Config::new(StreamProtocol::new("/coinfuse/kad/1"));
+                let local = pair.public().to_peer_id();
+                Behaviour {
+                    directory: request_response::Behaviour::new(
+                        [(directory, ProtocolSupport::Full)],
+                        request_response::Config::default(),
+                    ),
+                    kad: kad::Behaviour::with_config(local, MemoryStore::new(local), kad),
+                    identify: identify::Behaviour::new(identify::Config::new(
+                        "/coinfuse/1".to_owned(),
+                        pair.public(),
+                    )),
+                }
+            })
+            .unwrap()
+            .build();
+        Self { swarm }
+    }
+
+    fn key(&self) -> PeerKey {
+        // The same construction as a relay's identity: an Ed25519 key.
+        let digest = self.swarm.local_peer_id().to_bytes();
+        let (_, key) = digest.split_last_chunk::<32>().expect("it ends in the key");
+        PeerKey::new(*key)
+    }
+
+    /// Answers each question about the directory as `answer` says, for as long as the test runs.
+    pub(crate) async fn serve(
+        mut self,
+        mut answer: impl FnMut(Request) -> Vec<u8> + Send + 'static,
+    ) -> PeerAddress {
+        let key = self.key();
+        let anywhere = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+        self.swarm.listen_on(anywhere).unwrap();
+        let address = loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = self.swarm.select_next_some().await {
+                break socket(&address);
+            }
+        };
+        tokio::spawn(async move {
+            loop {
+                let event = self.swarm.select_next_some().await;
+                if let SwarmEvent::Behaviour(BehaviourEvent::Directory(Event::Message {
+                    message:
+                        Message::Request {
+                            request, channel, ..
+                        },
+                    ..
+                })) = event
+                {
+                    let request = Request::from_bytes(&request).expect("honest nodes ask well");
+                    let directory = &mut self.swarm.behaviour_mut().directory;
+                    let _gone = directory.send_response(channel, answer(request));
+                }
+            }
+        });
+        PeerAddress { key, address }
+    }
+
+    /// Sends a question about the directory; `None` if it is not answered.
+    pub(crate) async fn ask(&mut self, whom: &PeerAddress, question: Vec<u8>) -> Option<Vec<u8>> {
+        let (peer, address) = parts(whom);
+        let directory = &mut self.swarm.behaviour_mut().directory;
+        directory.send_request_with_addresses(&peer, question, vec![address]);
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::Behaviour(BehaviourEvent::Directory(Event::Message {
+                    message: Message::Response { response, .. },
+                    ..
+                })) => return (!response.is_empty()).then_some(response),
+                SwarmEvent::Behaviour(BehaviourEvent::Directory(Event::OutboundFailure {
+                    ..
+                })) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Stores something in the DHT, at one node; false if that node says no.
+    pub(crate) async fn put(&mut self, whom: &PeerAddress, key: Vec<u8>, value: Vec<u8>) -> bool {
+        let (peer, address) = parts(whom);
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        kad.add_address(&peer, address);
+        let id = kad.put_record_to(Record::new(key, value), [peer].into_iter(), Quorum::One);
+        loop {
+            if let SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
+                id: of,
+                result: QueryResult::PutRecord(result),
+                ..
+            })) = self.swarm.select_next_some().await
+                && of == id
+            {
+                return result.is_ok();
+            }
+        }
+    }
+}
+
+fn parts(whom: &PeerAddress) -> (PeerId, Multiaddr) {
+    let multiaddr: Multiaddr = whom.to_string().parse().unwrap();
+    match multiaddr.iter().last() {
+        Some(Protocol::P2p(peer)) => (peer, multiaddr),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn socket(multiaddr: &Multiaddr) -> SocketAddr {
+    let mut parts = multiaddr.iter();
+    match (parts.next(), parts.next()) {
+        (Some(Protocol::Ip4(ip)), Some(Protocol::Tcp(port))) => (ip, port).into(),
+        other => panic!("{other:?}"),
+    }
+}
