@@ -5,10 +5,12 @@ use core::time::Duration;
 /// What is left of `value` after `age`: half of it after each half-life, on a straight line between.
 /// Whole numbers only, so that everybody computes the same.
 pub(crate) fn decayed(value: u32, age: Duration, half_life: Duration) -> u32 {
-    let (age, half_life) = (age.as_millis(), half_life.as_millis().max(1));
+    // A half-life is at most 2^32 ms, which is 49 days, so the product below fits.
+    let half_life = half_life.as_millis().clamp(1, u32::MAX.into()) as u64;
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let halvings = u32::try_from(age / half_life).unwrap_or(u32::MAX);
-    let whole = u128::from(value.checked_shr(halvings).unwrap_or(0));
-    let lost = whole * (age % half_life) / (2 * half_life);
+    let whole = u64::from(value.checked_shr(halvings).unwrap_or(0));
+    let lost = whole * (age % half_life) / 2 / half_life;
     (whole - lost) as u32
 }
 

@@ -46,7 +46,12 @@ impl Inner {
             .directory
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(select_path(&directory, &constraints, &History::new(), random())?)
+        Ok(select_path(
+            &directory,
+            &constraints,
+            &History::new(),
+            random(),
+        )?)
     }
 
     /// Builds a circuit along a path.

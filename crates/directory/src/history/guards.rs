@@ -2,8 +2,8 @@
 
 use super::History;
 use crate::draw::Draw;
-use crate::path::{Weighted, may_share_path};
-use crate::{Directory, PathConstraints};
+use crate::path::{Weighted, carriers, may_share_path};
+use crate::{Descriptor, Directory, PathConstraints};
 use coinfuse_wire::{RelayId, UnixTime};
 use core::time::Duration;
 
@@ -83,40 +83,37 @@ impl History {
         }
         self.guards.retain(|guard| !guard.has_left(now));
         let mut draw = Draw::new(seed);
+        let mut others = carriers(directory, self, now);
         while self.usable_guards(directory, constraints, now) < USABLE
             && self.guards.len() < Self::MAX_GUARDS
         {
-            let mut others = self.possible_guards(directory, constraints, now);
-            let Some(new) = Weighted::take(&mut others, &mut draw) else {
+            let Some(relay) = self.draw_guard(&mut others, directory, constraints, &mut draw)
+            else {
                 break;
             };
-            self.guards
-                .push(Guard::draw(new.relay.relay, now, &mut draw));
+            self.guards.push(Guard::draw(relay, now, &mut draw));
         }
         self.guards != before
     }
 
-    /// The relays that are no guards yet, those that can share a path with all guards if there are such:
-    /// then no relay at the other end of a path rules out more than one of them.
-    fn possible_guards<'a>(
+    /// A relay that is no guard yet, one that can share a path with all guards if there is such: then
+    /// no relay at the other end of a path rules out more than one of them.
+    fn draw_guard(
         &self,
-        directory: &'a Directory,
+        others: &mut Vec<Weighted<'_>>,
+        directory: &Directory,
         constraints: &PathConstraints,
-        now: UnixTime,
-    ) -> Vec<Weighted<'a>> {
-        let mut others = constraints.middles(directory, self, now);
-        others.retain(|one| self.guards.iter().all(|g| g.relay != one.relay.relay));
-        let known: Vec<_> = self
-            .guards
-            .iter()
-            .filter_map(|g| directory.get(&g.relay))
-            .collect();
-        let apart = |one: &&Weighted<'_>| known.iter().all(|g| may_share_path(one.relay, g));
-        let strangers: Vec<_> = others.iter().filter(apart).copied().collect();
-        match strangers.is_empty() {
-            true => others,
-            false => strangers,
-        }
+        draw: &mut Draw,
+    ) -> Option<RelayId> {
+        let known = |guard: &Guard| directory.get(&guard.relay);
+        let known: Vec<_> = self.guards.iter().filter_map(known).collect();
+        let is_new = |relay: &Descriptor| self.guards.iter().all(|g| g.relay != relay.relay);
+        let fits = |relay: &Descriptor| is_new(relay) && constraints.may_carry(relay);
+        let stranger = |relay: &Descriptor| known.iter().all(|g| may_share_path(relay, g));
+        let mut strangers = others.clone();
+        Weighted::take_fit(&mut strangers, draw, |one| stranger(one) && fits(one))
+            .or_else(|| Weighted::take_fit(others, draw, fits))
+            .map(|one| one.relay.relay)
     }
 
     fn usable_guards(

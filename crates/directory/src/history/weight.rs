@@ -3,7 +3,9 @@
 use super::History;
 use super::record::Record;
 use crate::{DescriptorBody, Load};
-use coinfuse_wire::{ByteCount, UnixTime};
+use coinfuse_wire::{ByteCount, RelayId, UnixTime};
+use core::iter::Peekable;
+use std::collections::btree_map;
 
 /// Bytes per second that a relay counts with at least, and if it says nothing.
 const LEAST: u64 = 64 << 10;
@@ -23,17 +25,42 @@ impl History {
     /// load that the relay tells (7/8, 5/8, 3/8, 1/8), times its [reliability](Self::reliability);
     /// and a sixteenth of that while it [rests](Self::is_resting).
     pub fn weight(&self, relay: &DescriptorBody, now: UnixTime) -> u64 {
-        let claimed = relay.capacity.map_or(UNTOLD, ByteCount::get);
-        let claimed = claimed.clamp(LEAST, CLAIM_MOST);
-        let record = self.relays.get(&relay.relay);
-        let capacity = match record.filter(|record| record.capacity().is_some()) {
-            Some(record) => blend(record, claimed, now),
-            None => claimed,
-        };
-        let free = capacity * free_eighths(relay.load) / 8;
-        let weight = record.map_or(free, |record| reliable_part(record, free, now));
-        weight.max(1)
+        weigh(relay, self.relays.get(&relay.relay), now)
     }
+
+    /// The same for many relays, which have to come in the order of their names.
+    pub(crate) fn weights(&self, now: UnixTime) -> Weights<'_> {
+        Weights {
+            records: self.relays.iter().peekable(),
+            now,
+        }
+    }
+}
+
+/// Goes through relays and records side by side, which is faster than a search for each.
+pub(crate) struct Weights<'a> {
+    records: Peekable<btree_map::Iter<'a, RelayId, Record>>,
+    now: UnixTime,
+}
+
+impl Weights<'_> {
+    pub(crate) fn of(&mut self, relay: &DescriptorBody) -> u64 {
+        while self.records.next_if(|(id, _)| **id < relay.relay).is_some() {}
+        let record = self.records.next_if(|(id, _)| **id == relay.relay);
+        weigh(relay, record.map(|(_, record)| record), self.now)
+    }
+}
+
+fn weigh(relay: &DescriptorBody, record: Option<&Record>, now: UnixTime) -> u64 {
+    let claimed = relay.capacity.map_or(UNTOLD, ByteCount::get);
+    let claimed = claimed.clamp(LEAST, CLAIM_MOST);
+    let capacity = match record.filter(|record| record.capacity().is_some()) {
+        Some(record) => blend(record, claimed, now),
+        None => claimed,
+    };
+    let free = capacity * free_eighths(relay.load) / 8;
+    let weight = record.map_or(free, |record| reliable_part(record, free, now));
+    weight.max(1)
 }
 
 fn blend(record: &Record, claimed: u64, now: UnixTime) -> u64 {

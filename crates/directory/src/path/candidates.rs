@@ -1,20 +1,15 @@
 //! Who could be where in a path.
 
-use super::need::Unfit;
 use super::weighted::Weighted;
-use super::{PathConstraints, SelectError, Shortage};
-use crate::{Coverage, Descriptor, Directory, History};
-use core::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use super::{PathConstraints, Shortage};
+use crate::{Directory, History};
+use coinfuse_wire::{ServiceCode, UnixTime};
 
-/// The relays that fit, each looked at by itself.
+/// The relays that offer what their places need. Whether they fit otherwise is looked at when they
+/// are drawn: to look at all of ten thousand takes longer than to draw a few too many.
 pub(super) struct Candidates<'a> {
     pub(super) middles: Vec<Weighted<'a>>,
-    /// Those that open the target most widely come first.
-    pub(super) lasts: BTreeMap<Reverse<Coverage>, Vec<Weighted<'a>>>,
-    /// About the places before the last.
-    pub(super) shortage: Shortage,
+    pub(super) lasts: Vec<Weighted<'a>>,
 }
 
 impl<'a> Candidates<'a> {
@@ -22,86 +17,76 @@ impl<'a> Candidates<'a> {
         directory: &'a Directory,
         constraints: &PathConstraints,
         history: &History,
-    ) -> Result<Self, SelectError> {
-        let needing = |needed| Shortage {
-            needed,
-            ..Shortage::default()
-        };
+    ) -> Self {
         let mut found = Self {
-            middles: Vec::new(),
-            lasts: BTreeMap::new(),
-            shortage: needing(constraints.hops - 1),
+            middles: Vec::with_capacity(directory.len()),
+            lasts: Vec::with_capacity(directory.len()),
         };
-        let mut last_shortage = needing(1);
-        let mut scarcity = Scarcity::default();
+        let mut all = 0;
+        let mut doubles = Vec::with_capacity(directory.len());
+        let mut weights = history.weights(constraints.now());
         for relay in directory.iter() {
-            let middle = constraints.check_middle(relay);
-            let last = constraints.check_last(relay);
-            if let Err(unfit) = middle {
-                found.shortage.count(unfit);
+            let carries = constraints.hops > 1 && relay.offers(ServiceCode::RELAY);
+            let ends = constraints.is_wanted_last(relay);
+            if !carries && !ends {
+                continue;
             }
-            if let Err(unfit) = last {
-                last_shortage.count(unfit);
+            let one = Weighted::new(relay, weights.of(relay));
+            all += one.weight;
+            if carries {
+                found.middles.push(one);
+                doubles.push(ends);
             }
-            if middle.is_ok() || last.is_ok() {
-                let weight = history.weight(relay, constraints.now());
-                found.add(relay, weight, middle, last);
-                scarcity.count(weight, middle.is_ok(), last.is_ok());
+            if ends {
+                found.lasts.push(one);
             }
         }
-        if found.lasts.is_empty() {
-            return Err(SelectError::NoLastHop(last_shortage));
-        }
-        scarcity.apply(&mut found.middles, constraints.hops);
-        Ok(found)
+        found.spare_lasts(all / constraints.hops as u64, &doubles);
+        found
     }
 
-    fn add(
-        &mut self,
-        relay: &'a Arc<Descriptor>,
-        weight: u64,
-        middle: Result<(), Unfit>,
-        last: Result<Coverage, Unfit>,
-    ) {
-        let one = Weighted::new(relay, weight);
-        if middle.is_ok() {
-            self.middles.push(one);
-        }
-        if let Ok(coverage) = last {
-            self.lasts.entry(Reverse(coverage)).or_default().push(one);
-        }
-    }
-}
-
-/// How much of the capacity can be the last hop: what the last hops need of it is spared in the
-/// other places.
-#[derive(Default)]
-struct Scarcity {
-    all: u64,
-    lasts: u64,
-    /// Of each middle, whether it could be the last hop.
-    doubles: Vec<bool>,
-}
-
-impl Scarcity {
-    fn count(&mut self, weight: u64, middle: bool, last: bool) {
-        self.all += weight;
-        if last {
-            self.lasts += weight;
-        }
-        if middle {
-            self.doubles.push(last);
-        }
-    }
-
-    /// Each place of a path needs the same share of the whole capacity; what the last hops have
-    /// beyond that is left for other places.
-    fn apply(&self, middles: &mut [Weighted<'_>], hops: usize) {
-        let needed = self.all / hops as u64;
-        let spare = self.lasts.saturating_sub(needed) * 1024 / self.lasts.max(1);
-        let doubles = middles.iter_mut().zip(&self.doubles);
-        for (one, _) in doubles.filter(|(_, double)| **double) {
+    /// Each place of a path needs the same share of the capacity. What the last hops have beyond
+    /// that is left for other places, and no more of it.
+    fn spare_lasts(&mut self, needed: u64, doubles: &[bool]) {
+        let lasts = Weighted::total(&self.lasts);
+        let spare = lasts.saturating_sub(needed) * 1024 / lasts.max(1);
+        let middles = self.middles.iter_mut().zip(doubles);
+        for (one, _) in middles.filter(|(_, doubles)| **doubles) {
             one.weight = (one.weight * spare / 1024).max(1);
         }
     }
+}
+
+/// Why relays do not fit before the last hop, and at the last.
+pub(super) fn shortages(
+    directory: &Directory,
+    constraints: &PathConstraints,
+) -> (Shortage, Shortage) {
+    let needing = |needed| Shortage {
+        needed,
+        ..Shortage::default()
+    };
+    let (mut middle, mut last) = (needing(constraints.hops - 1), needing(1));
+    for relay in directory.iter() {
+        if let Err(unfit) = constraints.check_middle(relay) {
+            middle.count(unfit);
+        }
+        if let Err(unfit) = constraints.check_last(relay) {
+            last.count(unfit);
+        }
+    }
+    (middle, last)
+}
+
+/// The relays that offer to carry, with their weights, in the order of their names.
+pub(crate) fn carriers<'a>(
+    directory: &'a Directory,
+    history: &History,
+    now: UnixTime,
+) -> Vec<Weighted<'a>> {
+    let mut weights = history.weights(now);
+    let carriers = directory.offering(ServiceCode::RELAY);
+    carriers
+        .map(|relay| Weighted::new(relay, weights.of(relay)))
+        .collect()
 }

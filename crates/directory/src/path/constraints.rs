@@ -1,11 +1,9 @@
 //! What a path has to be like.
 
 use super::need::{ExitNeed, PacketNeed, Purse, Unfit};
-use super::weighted::Weighted;
-use crate::{
-    AddressClass, Country, Coverage, Descriptor, Directory, History, MintUrl, Price, Suite,
-};
+use crate::{AddressClass, Country, Coverage, Descriptor, MintUrl, Price, Suite};
 use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
+use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
 /// What a path has to be like. Without more than [`new`](Self::new), any distinct relays will do.
@@ -150,40 +148,34 @@ impl PathConstraints {
         self.now.unwrap_or_default()
     }
 
-    /// The relays that can stand before the last hop, with their weights.
-    pub(crate) fn middles<'a>(
-        &self,
-        directory: &'a Directory,
-        history: &History,
-        now: UnixTime,
-    ) -> Vec<Weighted<'a>> {
-        let fit = directory.iter().filter(|relay| self.may_carry(relay));
-        fit.map(|relay| Weighted::new(relay, history.weight(relay, now)))
-            .collect()
-    }
-
     /// Whether a relay can stand before the last hop.
     pub(crate) fn may_carry(&self, relay: &Descriptor) -> bool {
         self.check_middle(relay).is_ok()
     }
 
-    /// What holds for every hop before the last.
     pub(super) fn check_middle(&self, relay: &Descriptor) -> Result<(), Unfit> {
         if !relay.offers(ServiceCode::RELAY) {
             return Err(Unfit::Service);
         }
-        self.check_any(relay, false)
+        self.check_terms(relay)?;
+        self.check_payment(relay, false)
     }
 
-    fn check_any(&self, relay: &Descriptor, asks_service: bool) -> Result<(), Unfit> {
+    /// How wide a relay opens the target as the last hop.
+    pub(super) fn check_last(&self, relay: &Descriptor) -> Result<Coverage, Unfit> {
+        if !self.is_wanted_last(relay) {
+            return Err(Unfit::Service);
+        }
         self.check_terms(relay)?;
-        if let Some(need) = &self.packets {
-            need.check(relay.packets.as_ref(), asks_service)?;
-        }
-        match self.can_pay(relay, asks_service) {
-            true => Ok(()),
-            false => Err(Unfit::Payment),
-        }
+        self.check_payment(relay, self.last_service.is_some())?;
+        self.check_exit(relay)
+    }
+
+    /// Whether a relay offers what the last hop is needed for.
+    pub(super) fn is_wanted_last(&self, relay: &Descriptor) -> bool {
+        let offers = |service| relay.offers(service);
+        let named = |last: &BTreeSet<RelayId>| last.contains(&relay.relay);
+        self.last_service.is_none_or(offers) && self.last.as_ref().is_none_or(named)
     }
 
     /// What holds whatever the relay is used for.
@@ -210,8 +202,21 @@ impl PathConstraints {
     }
 
     fn can_reach(&self, relay: &Descriptor) -> bool {
-        let mut classes = relay.addresses.iter().map(|at| AddressClass::of(at.ip()));
-        classes.any(|class| !self.global_only || class.is_global())
+        let global = |at: &SocketAddr| AddressClass::of(at.ip()).is_global();
+        match self.global_only {
+            true => relay.addresses.iter().any(global),
+            false => !relay.addresses.is_empty(),
+        }
+    }
+
+    fn check_payment(&self, relay: &Descriptor, asks_service: bool) -> Result<(), Unfit> {
+        if let Some(need) = &self.packets {
+            need.check(relay.packets.as_ref(), asks_service)?;
+        }
+        match self.can_pay(relay, asks_service) {
+            true => Ok(()),
+            false => Err(Unfit::Payment),
+        }
     }
 
     fn can_pay(&self, relay: &Descriptor, asks_service: bool) -> bool {
@@ -219,29 +224,12 @@ impl PathConstraints {
             (Some(need), Some(offer)) => need.fee(offer, asks_service).is_zero(),
             _ => relay.price == Price::FREE,
         };
-        is_free
-            || self
-                .purse
-                .as_ref()
-                .is_none_or(|purse| relay.mints.iter().any(|offer| purse.pays(offer)))
+        let takes_ours = |purse: &Purse| relay.mints.iter().any(|offer| purse.pays(offer));
+        is_free || self.purse.as_ref().is_none_or(takes_ours)
     }
 
-    /// What holds for the last hop; says how wide it opens the port that is wanted.
-    pub(super) fn check_last(&self, relay: &Descriptor) -> Result<Coverage, Unfit> {
-        if !self
-            .last_service
-            .is_none_or(|service| relay.offers(service))
-        {
-            return Err(Unfit::Service);
-        }
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|last| !last.contains(&relay.relay))
-        {
-            return Err(Unfit::Service);
-        }
-        self.check_any(relay, self.last_service.is_some())?;
+    /// How wide the last hop opens the port that is wanted.
+    fn check_exit(&self, relay: &Descriptor) -> Result<Coverage, Unfit> {
         let coverage = match self.exit {
             None => Coverage::Most,
             Some(ExitNeed::Name { port }) => relay.exit_policy.coverage(port),
@@ -250,9 +238,9 @@ impl PathConstraints {
             }
             Some(ExitNeed::Address(..)) => Coverage::Nothing,
         };
-        if coverage == Coverage::Nothing {
-            return Err(Unfit::ExitPolicy);
+        match coverage {
+            Coverage::Nothing => Err(Unfit::ExitPolicy),
+            some => Ok(some),
         }
-        Ok(coverage)
     }
 }

@@ -13,7 +13,7 @@ pub use constraints::PathConstraints;
 pub use need::{ExitNeed, PacketNeed};
 pub use select::select_path;
 pub use shortage::{SelectError, Shortage};
-pub(crate) use {apart::may_share_path, weighted::Weighted};
+pub(crate) use {apart::may_share_path, candidates::carriers, weighted::Weighted};
 
 use crate::Descriptor;
 use coinfuse_wire::HopIndex;

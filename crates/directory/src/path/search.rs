@@ -3,9 +3,9 @@
 use super::apart::{may_share_path, same_operator};
 use super::candidates::Candidates;
 use super::weighted::Weighted;
-use super::{Path, PathConstraints, SelectError, Shortage};
+use super::{Path, PathConstraints};
 use crate::draw::Draw;
-use crate::{Descriptor, Price};
+use crate::{Coverage, Descriptor, Price};
 use coinfuse_wire::Rate;
 use std::sync::Arc;
 
@@ -15,77 +15,76 @@ const TRIES_PER_LAST: u32 = 64;
 const TRIES: u32 = 512;
 
 pub(super) struct Search<'a> {
-    hops: usize,
+    rules: Rules<'a>,
     candidates: Candidates<'a>,
-    /// As many middles of distinct operators as a path has hops, if there are.
+    /// As many fitting middles of distinct operators as a path has hops, if there are.
     operators: Vec<&'a Arc<Descriptor>>,
-    budget: Option<Budget>,
     draw: Draw,
-    /// How many relays before the last one were found together at most.
-    found: usize,
+    /// How many relays before the last one were found together at most; `None` without a last one.
+    pub(super) found: Option<usize>,
 }
 
 type Chosen<'a> = Vec<&'a Arc<Descriptor>>;
 
 impl<'a> Search<'a> {
     pub(super) fn new(
-        constraints: &PathConstraints,
+        constraints: &'a PathConstraints,
         candidates: Candidates<'a>,
         seed: [u8; 32],
     ) -> Self {
+        let budget = |total| Budget::new(total, &candidates.middles);
         Self {
-            hops: constraints.hops,
-            operators: distinct_operators(&candidates.middles, constraints.hops),
-            budget: constraints
-                .total
-                .map(|total| Budget::new(total, &candidates.middles)),
+            operators: distinct_operators(&candidates.middles, constraints),
+            rules: Rules {
+                constraints,
+                budget: constraints.total.map(budget),
+            },
             candidates,
             draw: Draw::new(seed),
-            found: 0,
-        }
-    }
-
-    /// Why the places before the last cannot be filled.
-    pub(super) fn shortage(&self) -> Shortage {
-        Shortage {
-            found: self.found,
-            ..self.candidates.shortage
+            found: None,
         }
     }
 
     /// A path that starts at the guard, if one is given.
-    pub(super) fn path(&mut self, guard: Option<&'a Arc<Descriptor>>) -> Result<Path, SelectError> {
+    pub(super) fn path(&mut self, guard: Option<&'a Arc<Descriptor>>) -> Option<Path> {
         let guards = usize::from(guard.is_some());
         let mut chosen = Vec::from_iter(guard);
         let mut tries = TRIES;
-        for mut lasts in self.candidates.lasts.clone().into_values() {
-            while let Some(last) = self.take(&mut lasts, &chosen) {
+        for coverage in [Coverage::Most, Coverage::Listed] {
+            let mut lasts = self.candidates.lasts.clone();
+            while let Some(last) = self.take_last(&mut lasts, &chosen, coverage) {
                 chosen.push(last);
-                if self.can_be_filled(&chosen) {
-                    let mut allowed = tries.min(TRIES_PER_LAST);
-                    let before = allowed;
-                    if self.fill(&mut chosen, &mut allowed) {
-                        let last = chosen.remove(guards);
-                        chosen.push(last);
-                        return Ok(Path::of(&chosen));
-                    }
-                    tries -= before - allowed;
+                if self.fill_before_last(&mut chosen, &mut tries) {
+                    let last = chosen.remove(guards);
+                    chosen.push(last);
+                    return Some(Path::of(&chosen));
                 }
                 chosen.pop();
             }
         }
-        Err(SelectError::NotEnoughRelays(self.shortage()))
+        None
+    }
+
+    fn fill_before_last(&mut self, chosen: &mut Chosen<'a>, tries: &mut u32) -> bool {
+        if !self.can_be_filled(chosen) {
+            return false;
+        }
+        let mut left = TRIES_PER_LAST.min(*tries);
+        *tries -= left;
+        let filled = self.fill(chosen, &mut left);
+        *tries += left;
+        filled
     }
 
     /// Fills the places that are left, going back where a choice leads nowhere.
     fn fill(&mut self, chosen: &mut Chosen<'a>, tries: &mut u32) -> bool {
-        self.found = self.found.max(chosen.len() - 1);
-        if chosen.len() == self.hops {
+        self.found = self.found.max(Some(chosen.len() - 1));
+        if chosen.len() == self.rules.constraints.hops {
             return true;
         }
         let mut free = self.candidates.middles.clone();
         while let Some(left) = tries.checked_sub(1) {
-            let Some(next) = self.take(&mut free, chosen) else {
+            let Some(next) = self.take_middle(&mut free, chosen) else {
                 return false;
             };
             *tries = left;
@@ -98,17 +97,26 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// Draws one that can stand beside those that were chosen, in one path, for the money.
-    fn take(
+    fn take_middle(
         &mut self,
         from: &mut Vec<Weighted<'a>>,
         chosen: &Chosen<'a>,
     ) -> Option<&'a Arc<Descriptor>> {
-        let left = self.hops - chosen.len() - 1;
-        let budget = self.budget.as_ref();
+        let rules = &self.rules;
+        let fits =
+            |relay: &Descriptor| rules.allow(relay, chosen) && rules.constraints.may_carry(relay);
+        Weighted::take_fit(from, &mut self.draw, fits).map(|one| one.relay)
+    }
+
+    fn take_last(
+        &mut self,
+        from: &mut Vec<Weighted<'a>>,
+        chosen: &Chosen<'a>,
+        coverage: Coverage,
+    ) -> Option<&'a Arc<Descriptor>> {
+        let rules = &self.rules;
         let fits = |relay: &Descriptor| {
-            let apart = chosen.iter().all(|other| may_share_path(relay, other));
-            apart && budget.is_none_or(|budget| budget.allows(relay, chosen, left))
+            rules.allow(relay, chosen) && rules.constraints.check_last(relay) == Ok(coverage)
         };
         Weighted::take_fit(from, &mut self.draw, fits).map(|one| one.relay)
     }
@@ -119,26 +127,45 @@ impl<'a> Search<'a> {
         let is_free =
             |relay: &&&Arc<Descriptor>| !chosen.iter().any(|other| same_operator(relay, other));
         let free = self.operators.iter().filter(is_free).count();
-        let needed = self.hops - chosen.len();
+        let needed = self.rules.constraints.hops - chosen.len();
         if free < needed {
-            self.found = self.found.max(chosen.len() - 1 + free);
+            self.found = self.found.max(Some(chosen.len() - 1 + free));
         }
         free >= needed
     }
 }
 
-/// The first `most` that are of distinct operators.
-fn distinct_operators<'a>(middles: &[Weighted<'a>], most: usize) -> Vec<&'a Arc<Descriptor>> {
-    let mut found: Vec<&'a Arc<Descriptor>> = Vec::with_capacity(most);
-    for one in middles {
-        if found.len() == most {
+fn distinct_operators<'a>(
+    middles: &[Weighted<'a>],
+    constraints: &PathConstraints,
+) -> Vec<&'a Arc<Descriptor>> {
+    let mut found: Vec<&'a Arc<Descriptor>> = Vec::with_capacity(constraints.hops);
+    for Weighted { relay, .. } in middles {
+        if found.len() == constraints.hops {
             break;
         }
-        if !found.iter().any(|other| same_operator(one.relay, other)) {
-            found.push(one.relay);
+        let is_new = !found.iter().any(|other| same_operator(relay, other));
+        if is_new && constraints.may_carry(relay) {
+            found.push(relay);
         }
     }
     found
+}
+
+/// What holds for a path as a whole.
+struct Rules<'a> {
+    constraints: &'a PathConstraints,
+    budget: Option<Budget>,
+}
+
+impl Rules<'_> {
+    /// Whether a relay can be in one path with those that were chosen, for the money.
+    fn allow(&self, relay: &Descriptor, chosen: &Chosen<'_>) -> bool {
+        let left = self.constraints.hops - chosen.len() - 1;
+        let affords = |budget: &Budget| budget.allows(relay, chosen, left);
+        chosen.iter().all(|other| may_share_path(relay, other))
+            && self.budget.as_ref().is_none_or(affords)
+    }
 }
 
 /// What all hops together may cost.

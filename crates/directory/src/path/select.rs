@@ -1,6 +1,6 @@
 //! The choice of a path.
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, shortages};
 use super::search::Search;
 use super::{Path, PathConstraints, SelectError, Shortage};
 use crate::{Descriptor, Directory, History};
@@ -52,23 +52,20 @@ pub fn select_path(
     if !(1..=Path::MAX_HOPS).contains(&hops) {
         return Err(SelectError::HopCount { got: hops });
     }
-    let candidates = Candidates::gather(directory, constraints, history)?;
+    let candidates = Candidates::gather(directory, constraints, history);
     let mut search = Search::new(constraints, candidates, seed);
-    if hops == 1 || history.guards().is_empty() {
-        return search.path(None);
-    }
-    let guards = usable_guards(directory, constraints, history);
-    let mut outcome = Err(SelectError::NoGuard(Shortage {
-        needed: 1,
-        ..search.shortage()
-    }));
-    for guard in guards {
-        outcome = search.path(Some(guard));
-        if outcome.is_ok() {
-            break;
+    let path = if hops == 1 || history.guards().is_empty() {
+        search.path(None)
+    } else {
+        let guards = usable_guards(directory, constraints, history);
+        if guards.is_empty() {
+            return Err(no_guard(directory, constraints));
         }
-    }
-    outcome
+        guards
+            .into_iter()
+            .find_map(|guard| search.path(Some(guard)))
+    };
+    path.ok_or_else(|| no_path(directory, constraints, search.found))
 }
 
 /// The guards that will do, in order; those that failed just now come after the others.
@@ -82,4 +79,35 @@ fn usable_guards<'a>(
     let mut usable: Vec<_> = known.filter(|one| constraints.may_carry(one)).collect();
     usable.sort_by_key(|one| history.is_resting(&one.relay, constraints.now()));
     usable
+}
+
+fn no_guard(directory: &Directory, constraints: &PathConstraints) -> SelectError {
+    let (middle, last) = shortages(directory, constraints);
+    if !has_last(directory, constraints) {
+        return SelectError::NoLastHop(last);
+    }
+    SelectError::NoGuard(Shortage {
+        needed: 1,
+        ..middle
+    })
+}
+
+fn no_path(
+    directory: &Directory,
+    constraints: &PathConstraints,
+    found: Option<usize>,
+) -> SelectError {
+    let (middle, last) = shortages(directory, constraints);
+    if !has_last(directory, constraints) {
+        return SelectError::NoLastHop(last);
+    }
+    SelectError::NotEnoughRelays(Shortage {
+        found: found.unwrap_or(0),
+        ..middle
+    })
+}
+
+fn has_last(directory: &Directory, constraints: &PathConstraints) -> bool {
+    let fits = |relay: &Arc<Descriptor>| constraints.check_last(relay).is_ok();
+    directory.iter().any(fits)
 }

@@ -22,7 +22,7 @@ impl<'a> Weighted<'a> {
     }
 
     /// Takes one of them out, with its weight as probability; `None` of none.
-    pub(crate) fn take(relays: &mut Vec<Self>, draw: &mut Draw) -> Option<Self> {
+    fn take(relays: &mut Vec<Self>, draw: &mut Draw) -> Option<Self> {
         let mut ticket = draw.below(Self::total(relays))?;
         let at = relays
             .iter()
@@ -37,14 +37,14 @@ impl<'a> Weighted<'a> {
     }
 
     /// Takes one out that passes `fits`; those that were drawn and do not are gone as well.
-    pub(super) fn take_fit(
+    pub(crate) fn take_fit(
         relays: &mut Vec<Self>,
         draw: &mut Draw,
         fits: impl Fn(&Descriptor) -> bool,
     ) -> Option<Self> {
         // Mostly one of the first will do. If not, look at all of them once rather than draw one
         // after the other of a crowd that does not fit.
-        for _ in 0..4 {
+        for _ in 0..8 {
             let one = Self::take(relays, draw)?;
             if fits(one.relay) {
                 return Some(one);
