@@ -26,7 +26,7 @@ impl Draw {
     /// A number below `bound`, or 0. The bias is below 2^-32, which nothing here depends on.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;
-        (u64::from(self.rng.next_u32()) * bound.min(1 << 32) >> 32) as usize
+        ((u64::from(self.rng.next_u32()) * bound.min(1 << 32)) >> 32) as usize
     }
 
     /// A time around `around`: three quarters of it to five quarters, so that nodes which started
