@@ -6,7 +6,7 @@ use coinfuse_directory::sync::{
 };
 use coinfuse_directory::{Descriptor, DescriptorError, UnverifiedDescriptor, View};
 use coinfuse_wire::{RelayId, UnixTime};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -27,7 +27,9 @@ pub(crate) enum SourceFault {
     Forged,
 }
 
-/// Which relays are being fetched, in all sessions together, so that none is fetched twice.
+/// Which relays are being asked for, in all sessions together: a session asks first for those that
+/// no other is asking for. Only what was asked is in here, so that a source which lists everything and
+/// answers slowly keeps no other from answering.
 pub(crate) type InFlight = HashSet<RelayId>;
 
 /// What comes next.
@@ -54,7 +56,7 @@ pub(crate) struct Session {
     tells: bool,
     /// What the source says it holds, once it has said so.
     listed: Option<(BucketSet, Listings)>,
-    fetch: VecDeque<Row>,
+    fetch: BTreeMap<RelayId, Row>,
     asked_for: HashMap<RelayId, Row>,
     offer: VecDeque<Arc<Descriptor>>,
 }
@@ -66,7 +68,7 @@ impl Session {
             asked: Request::Summary,
             tells,
             listed: None,
-            fetch: VecDeque::new(),
+            fetch: BTreeMap::new(),
             asked_for: HashMap::new(),
             offer: VecDeque::new(),
         };
@@ -93,23 +95,25 @@ impl Session {
                 })
             }
             Answer::Listings(listings) => {
-                self.compare(&listings, book, in_flight);
+                self.compare(&listings, book);
                 if let Some((_, listed)) = &mut self.listed {
                     *listed = listings;
                 }
-                Ok(self.next())
+                Ok(self.next(book, in_flight))
             }
             Answer::Descriptors(raw) => self.take(&raw).map(Step::Check),
-            Answer::Published(_) => Ok(self.next()),
+            Answer::Published(_) => Ok(self.next(book, in_flight)),
             Answer::Busy => Ok(Step::Busy),
             _ => Err(SourceFault::OtherAnswer),
         }
     }
 
-    /// What follows when the descriptors of the last answer were checked.
+    /// What follows when the descriptors of the last answer were checked, and the good ones were taken
+    /// into the book.
     pub(crate) fn on_checked(
         &mut self,
         checked: &Checked,
+        book: &Book,
         in_flight: &mut InFlight,
     ) -> Result<Step, SourceFault> {
         let asked_for = core::mem::take(&mut self.asked_for);
@@ -123,7 +127,7 @@ impl Session {
         match checked.good.iter().any(older) {
             _ if checked.forged => Err(SourceFault::Forged),
             true => Err(SourceFault::OlderThanListed),
-            false => Ok(self.next()),
+            false => Ok(self.next(book, in_flight)),
         }
     }
 
@@ -137,12 +141,10 @@ impl Session {
         })
     }
 
-    /// Gives back what was still to be fetched.
-    pub(crate) fn end(mut self, in_flight: &mut InFlight) {
-        let unanswered = self.asked_for.drain().map(|(relay, _)| relay);
-        let unasked = self.fetch.drain(..).map(|row| row.relay);
-        for relay in unanswered.chain(unasked) {
-            in_flight.remove(&relay);
+    /// Gives back what was asked for and not answered.
+    pub(crate) fn end(self, in_flight: &mut InFlight) {
+        for relay in self.asked_for.keys() {
+            in_flight.remove(relay);
         }
     }
 
@@ -151,22 +153,19 @@ impl Session {
         Step::Ask(request)
     }
 
-    fn compare(&mut self, listings: &Listings, book: &Book, in_flight: &mut InFlight) {
+    fn compare(&mut self, listings: &Listings, book: &Book) {
         let difference = Difference::between(book.directory(), listings);
-        let wanted = difference.fetch.into_iter().filter(|row| book.wants(row));
-        self.fetch = wanted.filter(|row| in_flight.insert(row.relay)).collect();
+        let fetch = difference.fetch.into_iter();
+        self.fetch = fetch.map(|row| (row.relay, row)).collect();
         if self.tells {
             self.offer = difference.offer.into();
         }
     }
 
-    fn next(&mut self) -> Step {
+    fn next(&mut self, book: &Book, in_flight: &mut InFlight) -> Step {
+        self.fetch.retain(|_, row| book.wants(row));
         if !self.fetch.is_empty() {
-            let most = self.fetch.len().min(Request::MAX_IDS);
-            let rows = self.fetch.drain(..most);
-            self.asked_for = rows.map(|row| (row.relay, row)).collect();
-            let ids = self.asked_for.keys().copied().collect();
-            return self.ask(Request::Descriptors(ids));
+            return self.fetch_some(in_flight);
         }
         if !self.offer.is_empty() {
             let most = self.offer.len().min(Request::MAX_PUBLISHED);
@@ -176,6 +175,23 @@ impl Session {
             return self.ask(request);
         }
         Step::Done
+    }
+
+    /// Asks for some of what is to be fetched: what nobody else is asked for, if there is such.
+    fn fetch_some(&mut self, in_flight: &mut InFlight) -> Step {
+        let all = || self.fetch.keys().copied();
+        let free = all().filter(|relay| !in_flight.contains(relay));
+        let mut ids: BTreeSet<RelayId> = free.take(Request::MAX_IDS).collect();
+        if ids.is_empty() {
+            ids = all().take(Request::MAX_IDS).collect();
+        }
+        for relay in &ids {
+            if let Some(row) = self.fetch.remove(relay) {
+                self.asked_for.insert(*relay, row);
+            }
+            in_flight.insert(*relay);
+        }
+        self.ask(Request::Descriptors(ids))
     }
 
     /// Reads descriptors, which have to be what was asked for. What cannot be read is passed over: it
@@ -254,10 +270,10 @@ mod tests {
             step = session.on_answer(answer, ours, &mut in_flight).unwrap();
             if let Step::Check(unverified) = step {
                 let checked = check(unverified, NOW);
-                step = session.on_checked(&checked, &mut in_flight).unwrap();
-                for descriptor in checked.good {
-                    ours.admit(descriptor);
+                for descriptor in &checked.good {
+                    ours.admit(Arc::clone(descriptor));
                 }
+                step = session.on_checked(&checked, ours, &mut in_flight).unwrap();
             }
         }
         unreachable!()
@@ -331,7 +347,7 @@ mod tests {
             panic!("{step:?}");
         };
         let checked = check(unverified, NOW);
-        let step = session.on_checked(&checked, &mut in_flight);
+        let step = session.on_checked(&checked, &ours, &mut in_flight);
         assert_eq!(step, Err(SourceFault::OlderThanListed));
     }
 
@@ -348,24 +364,35 @@ mod tests {
     }
 
     #[test]
-    fn two_sessions_fetch_nothing_twice() {
-        let listed = relay(1, |_| {});
-        let (session, mut ours, mut in_flight) = asking(&listed);
-        let (mut second, _) = Session::start(false);
-        let mut theirs = Directory::new();
-        theirs.insert(listed).unwrap();
-        for request in [Request::Summary, Request::Listings(BucketSet::ALL)] {
-            let answer = theirs.answer(&request).unwrap();
-            let step = second.on_answer(answer, &mut ours, &mut in_flight).unwrap();
-            if let Step::Ask(Request::Listings(buckets)) = &step {
-                assert_eq!(buckets.len(), 1);
-                second.asked = Request::Listings(BucketSet::ALL);
-            } else {
-                assert_eq!(step, Step::Done);
+    fn two_sessions_ask_for_different_relays_while_there_are_such() {
+        let (mut ours, mut in_flight) = (book([]), InFlight::new());
+        let theirs = book(0..600);
+        let mut asked = Vec::new();
+        let mut sessions = Vec::new();
+        for _ in 0..4 {
+            let (mut session, first) = Session::start(false);
+            let mut step = Step::Ask(first);
+            while let Step::Ask(request) = step {
+                let Some(answer) = theirs.directory().answer(&request) else {
+                    panic!("{request:?}");
+                };
+                if let Request::Descriptors(ids) = request {
+                    asked.push(ids);
+                    break;
+                }
+                step = session
+                    .on_answer(answer, &mut ours, &mut in_flight)
+                    .unwrap();
             }
+            sessions.push(session);
         }
-        // When the first one fails, the relay can be fetched by others.
-        session.end(&mut in_flight);
+        // 256, 256 and 88 different ones; then what the first was asked for, should it not answer.
+        let together: BTreeSet<&RelayId> = asked[..3].iter().flatten().collect();
+        assert_eq!(together.len(), 600);
+        assert_eq!(asked[3], asked[0]);
+        for session in sessions {
+            session.end(&mut in_flight);
+        }
         assert!(in_flight.is_empty());
     }
 }

@@ -57,7 +57,10 @@ impl Node {
             crate::book::Admission::Unchanged => return Err(PublishError::Older),
             _ => return Err(PublishError::Nowhere),
         }
-        self.own = Some(descriptor);
+        if self.own.replace(descriptor).is_none() && self.announced {
+            let soon = self.now() + self.draw.jitter(self.timing.settle);
+            self.timers.announce_by(soon);
+        }
         self.changed();
         self.tell(Item { relay, from: None });
         Ok(())

@@ -10,6 +10,7 @@ use coinfuse_directory::sync::{Answer, Request};
 use core::pin::Pin;
 use futures::future::Future;
 use libp2p::PeerId;
+use std::sync::Arc;
 
 /// Descriptors of a source, being checked on another thread.
 pub(super) type Checking = Pin<Box<dyn Future<Output = (PeerId, Checked)> + Send>>;
@@ -42,16 +43,16 @@ impl Node {
 
     /// Descriptors of a source were checked.
     pub(super) fn on_checked(&mut self, (peer, checked): (PeerId, Checked)) {
-        let Some(session) = self.sessions.get_mut(&peer) else {
-            return;
-        };
-        let step = session.on_checked(&checked, &mut self.in_flight);
         let book = self.book();
-        let news = checked.good.into_iter().map(|one| book.admit(one));
-        if news.filter(|admission| admission.is_news()).count() > 0 {
+        let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
+        if admitted.filter(|admission| admission.is_news()).count() > 0 {
             self.changed();
         }
-        self.take_step(peer, step);
+        let book = &self.swarm.behaviour_mut().kad.store_mut().book;
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            let step = session.on_checked(&checked, book, &mut self.in_flight);
+            self.take_step(peer, step);
+        }
     }
 
     /// A source did not answer.

@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// To how many others a node passes news on.
 const FANOUT: usize = 4;
 
+/// To how many peers news may be on its way.
+const MAX_NEWS: usize = 64;
+
 /// What for something was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -141,7 +144,9 @@ impl Node {
         let now = self.now();
         let items = self.news.take(Request::MAX_PUBLISHED, now);
         self.timers.news_by(self.news.due());
-        if items.is_empty() {
+        let under_way = self.asked.values().filter(|asked| **asked == Asked::News);
+        // What is not passed on gets around by comparison.
+        if items.is_empty() || under_way.count() > MAX_NEWS {
             return;
         }
         for source in self.whom_to_tell() {
