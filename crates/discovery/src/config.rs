@@ -135,7 +135,7 @@ pub struct Timing {
     /// no difference costs 5 KB.
     pub compare: Duration,
     /// How long after it heard the first source a relay tells the DHT who it is and what it offers:
-    /// 3 s, so that it knows the network by then.
+    /// 30 s, so that it knows the network by then. Nothing that a client does depends on it.
     pub settle: Duration,
     /// How often it tells the DHT anew: 10 min.
     pub announce: Duration,
@@ -155,7 +155,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             compare: Duration::from_secs(15),
-            settle: Duration::from_secs(3),
+            settle: Duration::from_secs(30),
             announce: Duration::from_secs(600),
             gather: Duration::from_millis(100),
             retry: Duration::from_secs(30),

@@ -57,6 +57,7 @@ pub(crate) struct Session {
     /// What the source says it holds, once it has said so.
     listed: Option<(BucketSet, Listings)>,
     fetch: BTreeMap<RelayId, Row>,
+    fetched: usize,
     asked_for: HashMap<RelayId, Row>,
     offer: VecDeque<Arc<Descriptor>>,
 }
@@ -69,6 +70,7 @@ impl Session {
             tells,
             listed: None,
             fetch: BTreeMap::new(),
+            fetched: 0,
             asked_for: HashMap::new(),
             offer: VecDeque::new(),
         };
@@ -117,6 +119,7 @@ impl Session {
         in_flight: &mut InFlight,
     ) -> Result<Step, SourceFault> {
         let asked_for = core::mem::take(&mut self.asked_for);
+        self.fetched += checked.good.len();
         for relay in asked_for.keys() {
             in_flight.remove(relay);
         }
@@ -129,6 +132,11 @@ impl Session {
             true => Err(SourceFault::OlderThanListed),
             false => Ok(self.next(book, in_flight)),
         }
+    }
+
+    /// How many descriptors were fetched.
+    pub(crate) fn fetched(&self) -> usize {
+        self.fetched
     }
 
     /// What the source listed, held against what is known now; `None` if it did not get that far.

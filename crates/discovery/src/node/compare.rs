@@ -12,6 +12,9 @@ use futures::future::Future;
 use libp2p::PeerId;
 use std::sync::Arc;
 
+/// By how much sooner the next comparison comes while there is much to be learnt.
+const SOONER: u32 = 8;
+
 /// Descriptors of a source, being checked on another thread.
 pub(super) type Checking = Pin<Box<dyn Future<Output = (PeerId, Checked)> + Send>>;
 
@@ -107,6 +110,7 @@ impl Node {
                 let view = session.view(book);
                 let finding = self.sources.heard(&peer, view, &mut self.draw, now);
                 self.announce_soon();
+                self.compare_sooner(&session);
                 if finding.permille() > 0 {
                     tracing::info!(
                         hidden = finding.hidden.len(),
@@ -128,6 +132,16 @@ impl Node {
         session.end(&mut self.in_flight);
         self.changed();
         self.compare_at_start();
+    }
+
+    /// After a comparison that brought a tenth of all that is known, or more, the next one comes sooner:
+    /// there may be much more that is not known yet.
+    fn compare_sooner(&mut self, session: &Session) {
+        let known = self.book().directory().len();
+        if session.fetched() > 0 && session.fetched() * 10 >= known {
+            let soon = self.now() + self.draw.jitter(self.timing.compare / SOONER);
+            self.timers.compare_by(soon);
+        }
     }
 
     fn drop_session(&mut self, peer: PeerId) {

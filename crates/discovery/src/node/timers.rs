@@ -39,6 +39,10 @@ impl Timers {
         sometimes.into_iter().flatten().fold(always, Instant::min)
     }
 
+    pub(super) fn compare_by(&mut self, when: Instant) {
+        self.compare = self.compare.min(when);
+    }
+
     pub(super) fn show_by(&mut self, when: Instant) {
         self.show.get_or_insert(when);
     }
