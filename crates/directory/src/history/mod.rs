@@ -69,8 +69,8 @@ impl History {
     }
 
     /// A relay carried this many bytes per second, while something waited for them. It is a lower
-    /// bound, as any relay of the path may have been the slow one: feed it the best second of a
-    /// transfer, not the average.
+    /// bound, as any relay of the path may have been the slow one, so it moves up faster than down.
+    /// Feed it the best second of a transfer, not the average.
     pub fn measured(&mut self, relay: &RelayId, per_second: ByteCount, now: UnixTime) {
         self.record(relay, now).measured(per_second, now);
     }

@@ -56,13 +56,14 @@ impl Record {
         self.failed_at = now;
     }
 
-    /// A quarter of what is new, three of what was.
+    /// Half of what is new if it is more, an eighth if it is less: something else may have been slow.
     pub(super) fn measured(&mut self, per_second: ByteCount, now: UnixTime) {
         self.fade(now);
-        let new = per_second.get().max(1);
-        self.speed = match self.speed {
+        let (old, new) = (self.speed, per_second.get().max(1));
+        self.speed = match old {
             0 => new,
-            old => (old - old / 4).saturating_add(new / 4).max(1),
+            _ if new > old => old + (new - old) / 2,
+            _ => old - (old - new) / 8,
         };
         self.measured_at = now;
     }

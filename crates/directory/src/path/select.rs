@@ -68,7 +68,8 @@ pub fn select_path(
     path.ok_or_else(|| no_path(directory, constraints, search.found))
 }
 
-/// The guards that will do, in order; those that failed just now come after the others.
+/// The guards that will do, in order; those that are slow come after the others, and those that
+/// failed just now after them.
 fn usable_guards<'a>(
     directory: &'a Directory,
     constraints: &PathConstraints,
@@ -77,7 +78,8 @@ fn usable_guards<'a>(
     let guards = history.guards().iter();
     let known = guards.filter_map(|guard| directory.get(&guard.relay));
     let mut usable: Vec<_> = known.filter(|one| constraints.may_carry(one)).collect();
-    usable.sort_by_key(|one| history.is_resting(&one.relay, constraints.now()));
+    let rests = |one: &Descriptor| history.is_resting(&one.relay, constraints.now());
+    usable.sort_by_key(|one| (rests(one), history.is_slow(one)));
     usable
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{NOW, directory, id, relay, seed};
 use coinfuse_directory::{Directory, ExitNeed, History, PathConstraints, SelectError, select_path};
-use coinfuse_wire::{Decode, Encode, RelayId, ServiceCode, UnixTime};
+use coinfuse_wire::{ByteCount, Decode, Encode, RelayId, ServiceCode, UnixTime};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
@@ -153,6 +153,25 @@ fn a_guard_that_failed_rests_and_then_is_first_again() {
             .relay
     };
     assert_eq!([start(0), start(30)], [guards(&history)[1], first]);
+}
+
+#[test]
+fn a_guard_that_is_far_slower_than_it_claims_comes_after_the_others_unless_all_are() {
+    let network = network(0..50, 0);
+    let mut history = History::new();
+    history.tend_guards(&network, &any(3), NOW, seed(1));
+    let guards = guards(&history);
+    let start = |history: &History| {
+        let path = select_path(&network, &any(3), history, seed(1));
+        path.unwrap().first().relay
+    };
+    // They claim nothing, which counts as 1 MiB/s.
+    history.measured(&guards[0], ByteCount::new(66_000), NOW);
+    assert_eq!(start(&history), guards[0]);
+    for guard in 0..3 {
+        (0..3).for_each(|_| history.measured(&guards[guard], ByteCount::new(60_000), NOW));
+        assert_eq!(start(&history), guards[(guard + 1) % 3]);
+    }
 }
 
 #[test]
