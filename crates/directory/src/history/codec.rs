@@ -85,7 +85,8 @@ impl Encode for Guard {
         out.value(&self.relay);
         out.value(&self.since);
         out.value(&self.until);
-        out.value(&self.listed);
+        // Nothing was missing in 1970.
+        out.value(&self.missing.unwrap_or_default());
     }
 }
 
@@ -95,7 +96,7 @@ impl Decode for Guard {
             relay: RelayId::decode(reader)?,
             since: UnixTime::decode(reader)?,
             until: UnixTime::decode(reader)?,
-            listed: UnixTime::decode(reader)?,
+            missing: Some(UnixTime::decode(reader)?).filter(|since| since.secs() > 0),
         })
     }
 }

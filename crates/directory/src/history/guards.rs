@@ -30,8 +30,8 @@ pub struct Guard {
     pub since: UnixTime,
     /// Until when it is one.
     pub until: UnixTime,
-    /// When it was in the directory last.
-    pub listed: UnixTime,
+    /// Since when it is missing from the directory, if it is.
+    pub missing: Option<UnixTime>,
 }
 
 impl Guard {
@@ -42,12 +42,22 @@ impl Guard {
             relay,
             since: now,
             until: now.saturating_add(lifetime),
-            listed: now,
+            missing: None,
+        }
+    }
+
+    /// A client that was off for a year did not miss anybody: time counts from when it looked.
+    fn look_for(&mut self, directory: &Directory, now: UnixTime) {
+        let known = directory.get(&self.relay);
+        match known.is_some_and(|one| one.is_fresh(now)) {
+            true => self.missing = None,
+            false => _ = self.missing.get_or_insert(now),
         }
     }
 
     fn has_left(&self, now: UnixTime) -> bool {
-        self.until <= now || now.saturating_since(self.listed) > GONE
+        let long = |since| now.saturating_since(since) > GONE;
+        self.until <= now || self.missing.is_some_and(long)
     }
 }
 
@@ -73,14 +83,8 @@ impl History {
         seed: [u8; 32],
     ) -> bool {
         let before = self.guards.clone();
-        for guard in &mut self.guards {
-            if directory
-                .get(&guard.relay)
-                .is_some_and(|one| one.is_fresh(now))
-            {
-                guard.listed = now;
-            }
-        }
+        let look = |guard: &mut Guard| guard.look_for(directory, now);
+        self.guards.iter_mut().for_each(look);
         self.guards.retain(|guard| !guard.has_left(now));
         let mut draw = Draw::new(seed);
         let mut others = carriers(directory, self, now);

@@ -137,7 +137,8 @@ impl PathConstraints {
         self
     }
 
-    /// Every hop's descriptor holds at `now`.
+    /// Every hop's descriptor holds at `now`, which is also when the history is looked at. Who has a
+    /// history with failures in it has to tell, for without a time no relay ever ends its rest.
     pub fn fresh_at(mut self, now: UnixTime) -> Self {
         self.now = Some(now);
         self

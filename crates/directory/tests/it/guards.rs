@@ -101,8 +101,8 @@ fn a_guard_is_replaced_when_its_time_is_over() {
     let before = guards(&history);
     let end = history.guards()[0].until.saturating_since(NOW).as_secs();
     let network = network(0..50, end / DAY);
-    // Nobody asked for a while, so the guards were not seen for a while either.
-    assert!(history.tend_guards(&network, &any(3), at(end - 1), seed(2)));
+    // Nobody looked for a while.
+    assert!(!history.tend_guards(&network, &any(3), at(end - 1), seed(2)));
     assert_eq!(guards(&history), before);
     assert!(history.tend_guards(&network, &any(3), at(end), seed(2)));
     assert_eq!(guards(&history)[..2], before[1..]);
@@ -132,10 +132,21 @@ fn a_guard_that_is_gone_is_stood_in_for_and_forgotten_after_two_weeks() {
     // Back again, it takes its place.
     let path = select_path(&network(0..50, 2), &any(3), &history, seed(1)).unwrap();
     assert_eq!(path.first().relay, first);
-    history.tend_guards(&without(14), &any(3), at(14 * DAY), seed(2));
+    history.tend_guards(&without(15), &any(3), at(15 * DAY), seed(2));
     assert!(guards(&history).contains(&first));
-    history.tend_guards(&without(15), &any(3), at(14 * DAY + 1), seed(2));
+    history.tend_guards(&without(15), &any(3), at(15 * DAY + 1), seed(2));
     assert_eq!(guards(&history), [second, third, stand_in]);
+}
+
+#[test]
+fn a_client_that_was_off_for_a_month_keeps_its_guards_though_it_starts_with_an_empty_directory() {
+    let mut history = History::new();
+    history.tend_guards(&network(0..50, 0), &any(3), NOW, seed(1));
+    let before = guards(&history);
+    history.tend_guards(&Directory::new(), &any(3), at(30 * DAY), seed(2));
+    history.tend_guards(&network(0..50, 30), &any(3), at(30 * DAY + 60), seed(3));
+    assert_eq!(guards(&history), before);
+    assert!(history.guards().iter().all(|guard| guard.missing.is_none()));
 }
 
 #[test]
