@@ -15,3 +15,6 @@ mod station;
 mod town;
 mod traffic;
 mod vouchers_that_are_refused;
+
+pub(crate) use station::unix;
+pub(crate) use traffic::{soon, until};

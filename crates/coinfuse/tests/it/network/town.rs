@@ -121,6 +121,9 @@ impl Town {
             relays.push(station);
         }
         let directory = directory(&relays);
+        for relay in &relays {
+            relay.relay().set_directory(directory.clone());
+        }
         let mut config = plan.client;
         if let Some(channels) = &mut config.channels {
             channels.file = folder.path().join("channels");
