@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// When no answer comes nobody knows where the packet was lost, so all relays of its journey are
-/// blamed, and avoided where there are others. One that brings an answer is cleared.
+/// blamed, and journeys over relays with less blame are preferred. One that brings an answer is
+/// cleared.
 #[derive(Debug, Default)]
 pub(super) struct Blames(HashMap<RelayId, (u32, Instant)>);
 
@@ -30,21 +31,23 @@ impl Blames {
         }
     }
 
-    /// Whom to leave out: first all who are blamed, then those who are blamed more often than
-    /// others, at last nobody.
-    pub(super) fn tiers(&self, now: Instant) -> Vec<BTreeSet<RelayId>> {
-        let fresh = || {
-            let blamed = self.0.iter();
-            blamed.filter(move |(_, (_, since))| now.saturating_since(*since) < REMEMBERED)
-        };
-        let levels: BTreeSet<u32> = fresh().map(|(_, (times, _))| *times).collect();
-        let at_least = |level: &u32| {
-            let bad = fresh().filter(|(_, (times, _))| times >= level);
-            bad.map(|(relay, _)| *relay).collect()
-        };
-        let mut tiers: Vec<_> = levels.iter().map(at_least).collect();
-        tiers.push(BTreeSet::new());
-        tiers
+    /// How often each relay is blamed.
+    pub(super) fn weights(&self, now: Instant) -> Weights {
+        let fresh = self.0.iter();
+        let fresh = fresh.filter(|(_, (_, since))| now.saturating_since(*since) < REMEMBERED);
+        Weights(fresh.map(|(relay, (times, _))| (*relay, *times)).collect())
+    }
+}
+
+/// The blame of relays at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Weights(HashMap<RelayId, u32>);
+
+impl Weights {
+    /// The blame of all relays of a journey together.
+    pub(super) fn sum(&self, relays: impl Iterator<Item = RelayId>) -> u32 {
+        let weight = |relay| self.0.get(&relay).copied().unwrap_or(0);
+        relays.map(weight).fold(0, u32::saturating_add)
     }
 }
 
@@ -61,23 +64,23 @@ mod tests {
     }
 
     #[test]
-    fn those_who_were_on_more_failed_journeys_are_avoided_longest() {
+    fn those_who_were_on_more_failed_journeys_weigh_more() {
         let mut blames = Blames::default();
-        assert_eq!(blames.tiers(at(0)), [relays([])]);
         // Relay 1 is there and back, and blamed once.
         blames.blame([1, 2, 1].map(|n| RelayId::new([n; 32])), at(0));
         blames.blame(relays([1, 3]), at(1));
-        let tiers = [relays([1, 2, 3]), relays([1]), relays([])];
-        assert_eq!(blames.tiers(at(1)), tiers);
+        let weigh = |blames: &Blames, n: u8| blames.weights(at(1)).sum(relays([n]).into_iter());
+        assert_eq!([1, 2, 3, 4].map(|n| weigh(&blames, n)), [2, 1, 1, 0]);
+        assert_eq!(blames.weights(at(1)).sum(relays([1, 2, 4]).into_iter()), 3);
         blames.clear(relays([1]));
-        assert_eq!(blames.tiers(at(1)), [relays([2, 3]), relays([])]);
+        assert_eq!([1, 2, 3, 4].map(|n| weigh(&blames, n)), [0, 1, 1, 0]);
     }
 
     #[test]
     fn blame_is_forgotten() {
         let mut blames = Blames::default();
         blames.blame(relays([1]), at(0));
-        assert_eq!(blames.tiers(at(599)).len(), 2);
-        assert_eq!(blames.tiers(at(600)), [relays([])]);
+        let weigh = |now| blames.weights(now).sum(relays([1]).into_iter());
+        assert_eq!((weigh(at(599)), weigh(at(600))), (1, 0));
     }
 }

@@ -37,7 +37,7 @@ impl Inner {
     pub(super) async fn ask(&self, request: &ServiceRequest) -> Result<Vec<u8>, AskError> {
         let mut attempt = 1;
         loop {
-            match self.ask_once(request).await {
+            match self.ask_once(request).await.map(|(answer, _)| answer) {
                 Err(error) if attempt < self.config.packets.attempts && error.was_not_served() => {
                     tracing::debug!(%error, attempt, "trying another path");
                     attempt += 1;
@@ -47,8 +47,11 @@ impl Inner {
         }
     }
 
-    /// Sends the question on one journey.
-    pub(super) async fn ask_once(&self, request: &ServiceRequest) -> Result<Vec<u8>, AskError> {
+    /// Sends the question on one journey; the answer, and who gave it.
+    pub(super) async fn ask_once(
+        &self,
+        request: &ServiceRequest,
+    ) -> Result<(Vec<u8>, Option<RelayId>), AskError> {
         if self.shutdown.is_cancelled() {
             return Err(AskError::Stopped);
         }
@@ -61,16 +64,15 @@ impl Inner {
         let ready = self.journey(errand).await?;
         let answer = self.send(&ready, request).await;
         self.note(&ready.journey, &answer);
-        match Reply::from_bytes(&answer?) {
-            Ok(Reply::Served(answer)) => Ok(answer),
-            Ok(Reply::Refused(refusal)) => {
-                if refusal != ServiceRefusal::Instruction {
-                    self.blame(ready.journey.there.last().map(|leg| leg.relay));
-                }
-                Err(refusal.into())
-            }
-            Err(_) => Err(AskError::BadAnswer),
-        }
+        let asked = ready.journey.there.last().map(|leg| leg.relay);
+        let error = match Reply::from_bytes(&answer?) {
+            Ok(Reply::Served(answer)) => return Ok((answer, asked)),
+            Ok(Reply::Refused(refusal @ ServiceRefusal::Instruction)) => return Err(refusal.into()),
+            Ok(Reply::Refused(refusal)) => refusal.into(),
+            Err(_) => AskError::BadAnswer,
+        };
+        self.blame(asked);
+        Err(error)
     }
 
     /// The answer as it came. Everything that may fail comes before the vouchers are given away,
@@ -123,7 +125,7 @@ impl Inner {
         }
     }
 
-    fn blame(&self, relays: impl IntoIterator<Item = RelayId>) {
+    pub(super) fn blame(&self, relays: impl IntoIterator<Item = RelayId>) {
         self.packets.blames().blame(relays, self.clock.now());
     }
 }

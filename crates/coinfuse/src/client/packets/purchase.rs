@@ -33,10 +33,10 @@ impl Inner {
         &self,
         errand: Errand,
         excluded: &BTreeSet<RelayId>,
+        route: Route,
     ) -> Result<Ready, AskError> {
-        let lack = self.lack(errand);
-        let mut routes = vec![self.draw(errand, excluded)?];
-        for _ in 0..lack {
+        let mut routes = vec![route];
+        for _ in 0..self.lack(errand) {
             routes.extend(self.draw(errand, excluded).ok());
         }
         let need = self.need(errand);
@@ -48,7 +48,7 @@ impl Inner {
             bought => bought?,
         };
         self.packets.stock().add(bought);
-        let ready = self.take(errand, excluded);
+        let ready = self.take(errand, excluded, u32::MAX);
         let first = routes.first().and_then(|route| route.there.first());
         // What was just bought can be used, unless the relays have changed meanwhile.
         ready.ok_or_else(|| match first {
@@ -61,13 +61,11 @@ impl Inner {
     pub(super) async fn restock(&self, errand: Errand) -> Result<(), AskError> {
         let _one_at_a_time = self.packets.buying.lock().await;
         self.sweep_stock();
-        let tiers = self.excluded_tiers();
-        let nobody = BTreeSet::new();
-        let excluded = tiers.first().unwrap_or(&nobody);
+        let avoided: BTreeSet<_> = self.payer.avoided(self.clock.now()).into_iter().collect();
         let mut routes = Vec::new();
         for _ in 0..self.lack(errand) {
-            let route = self.draw(errand, excluded);
-            routes.push(route.or_else(|_| self.draw(errand, &nobody))?);
+            let route = self.draw(errand, &avoided);
+            routes.push(route.or_else(|_| self.draw(errand, &BTreeSet::new()))?);
         }
         let need = self.need(errand);
         let bought = self.purchase(errand, &need, &routes).await?;
