@@ -19,7 +19,7 @@ impl Inner {
                 Ok((answer, asked)) => {
                     let answer = Answer::from_bytes(&answer).map_err(|_| AskError::BadAnswer);
                     if is_worth_another_path(&answer) {
-                        self.blame(asked);
+                        self.note_service(asked, false);
                     }
                     answer
                 }

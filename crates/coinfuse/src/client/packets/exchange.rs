@@ -51,7 +51,7 @@ impl Inner {
     pub(super) async fn ask_once(
         &self,
         request: &ServiceRequest,
-    ) -> Result<(Vec<u8>, Option<RelayId>), AskError> {
+    ) -> Result<(Vec<u8>, RelayId), AskError> {
         if self.shutdown.is_cancelled() {
             return Err(AskError::Stopped);
         }
@@ -64,14 +64,18 @@ impl Inner {
         let ready = self.journey(errand).await?;
         let answer = self.send(&ready, request).await;
         self.note(&ready.journey, &answer);
-        let asked = ready.journey.there.last().map(|leg| leg.relay);
+        let last = ready.journey.there.last();
+        let asked = last.map(|leg| leg.relay).ok_or(AskError::Stopped)?;
         let error = match Reply::from_bytes(&answer?) {
-            Ok(Reply::Served(answer)) => return Ok((answer, asked)),
+            Ok(Reply::Served(answer)) => {
+                self.note_service(asked, true);
+                return Ok((answer, asked));
+            }
             Ok(Reply::Refused(refusal @ ServiceRefusal::Instruction)) => return Err(refusal.into()),
             Ok(Reply::Refused(refusal)) => refusal.into(),
             Err(_) => AskError::BadAnswer,
         };
-        self.blame(asked);
+        self.note_service(asked, false);
         Err(error)
     }
 
@@ -116,17 +120,23 @@ impl Inner {
 
     /// Who is to be avoided after this, and who is not.
     fn note(&self, journey: &Journey, answer: &Result<Vec<u8>, AskError>) {
-        let relays = journey.legs().map(|(leg, _)| leg.relay);
+        let (now, mut blames) = (self.clock.now(), self.packets.blames());
+        let mut relays = journey.legs().map(|(leg, _)| leg.relay);
         match answer {
-            Ok(_) => self.packets.blames().clear(relays),
-            Err(AskError::NoAnswer) => self.blame(relays),
-            Err(AskError::Link { .. } | AskError::LinkLost) => self.blame(relays.take(1)),
+            Ok(_) => blames.answered(relays),
+            Err(AskError::NoAnswer) => blames.lost(relays, now),
+            Err(AskError::Link { .. } | AskError::LinkLost) => blames.lost(relays.next(), now),
             Err(_) => {}
         }
     }
 
-    pub(super) fn blame(&self, relays: impl IntoIterator<Item = RelayId>) {
-        self.packets.blames().blame(relays, self.clock.now());
+    /// Whether a relay that was asked did what it is there for.
+    pub(super) fn note_service(&self, relay: RelayId, served: bool) {
+        let mut blames = self.packets.blames();
+        match served {
+            true => blames.served(&relay),
+            false => blames.not_served(relay, self.clock.now()),
+        }
     }
 }
 

@@ -37,6 +37,7 @@ use journey::{Errand, Prefix};
 use post::Post;
 use route::{Route, Wish};
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stock::{Ready, Stock, View};
 use tokio::sync::Notify;
@@ -50,6 +51,8 @@ pub(super) struct Packets {
     wanted: Mutex<BTreeSet<Errand>>,
     /// Held while journeys are bought.
     buying: tokio::sync::Mutex<()>,
+    /// A purchase had no answer; what it brings is yet to be found.
+    unfinished: AtomicBool,
     /// Something of the stock was used.
     used: Arc<Notify>,
     prefix: Prefix,
@@ -151,6 +154,7 @@ impl Packets {
             blames: Mutex::default(),
             wanted: Mutex::default(),
             buying: tokio::sync::Mutex::default(),
+            unfinished: AtomicBool::new(false),
             used: Arc::default(),
             prefix,
             post: Post::new(links, config.max_waiting, clock, shutdown),
@@ -193,6 +197,7 @@ impl Inner {
             return Ok(ready);
         }
         let _one_at_a_time = self.packets.buying.lock().await;
+        self.catch_up().await;
         // Whoever held it may have bought enough. And what there is will do where nothing better
         // can be had.
         let route = match self.draw(errand, excluded) {
@@ -220,7 +225,7 @@ impl Inner {
 
     fn weigh(&self, route: &Route) -> u32 {
         let blames = self.packets.blames().weights(self.clock.now());
-        blames.sum(route.relays())
+        route.weight(&blames)
     }
 
     fn in_stock(&self, errand: Errand) -> usize {
@@ -259,7 +264,7 @@ impl Inner {
             route::lightest(draw, view.blames)
         })?;
         purchase::check_keys(&route).map_err(|relay| {
-            self.packets.blames().blame([relay], self.clock.now());
+            self.packets.blames().lost([relay], self.clock.now());
             AskError::Payment(super::ClientError::BadDescriptor(relay))
         })?;
         Ok(route)

@@ -14,6 +14,7 @@ use coinfuse_voucher::{Bought, Order};
 use coinfuse_wire::{Msat, RelayId, UnixTime};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// More journeys than so many times what is wanted are not held: those that there are cannot be
 /// made now, and will be.
@@ -60,6 +61,7 @@ impl Inner {
     /// Buys what the stock lacks.
     pub(super) async fn restock(&self, errand: Errand) -> Result<(), AskError> {
         let _one_at_a_time = self.packets.buying.lock().await;
+        self.catch_up().await;
         self.sweep_stock();
         let avoided: BTreeSet<_> = self.payer.avoided(self.clock.now()).into_iter().collect();
         let mut routes = Vec::new();
@@ -82,8 +84,8 @@ impl Inner {
             .min(level.saturating_mul(MOST).saturating_sub(all))
     }
 
-    /// One purchase for all routes. What a mint without an answer may have sold is taken in when it
-    /// is found.
+    /// One purchase for all routes. What a mint without an answer may have sold is looked for before
+    /// the next one.
     async fn purchase(
         &self,
         errand: Errand,
@@ -102,8 +104,8 @@ impl Inner {
             Err(error) => {
                 let unused = spares.drain().map(|(_, voucher)| voucher);
                 self.packets.stock().put_back_spares(unused);
-                self.payer.recover(&error).await;
-                self.adopt().await;
+                self.packets.unfinished.store(true, Ordering::Relaxed);
+                self.packets.used.notify_one();
                 return Err(error);
             }
         };
@@ -129,6 +131,17 @@ impl Inner {
         if !self.packets.stock().errands().is_empty() {
             self.packets.used.notify_one();
         }
+    }
+
+    /// Finds what a purchase without an answer has brought, so that it is not bought again.
+    pub(super) async fn catch_up(&self) {
+        if !self.packets.unfinished.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if !matches!(self.payer.purse().recover().await, Ok(0)) {
+            self.packets.unfinished.store(true, Ordering::Relaxed);
+        }
+        self.adopt().await;
     }
 
     /// Takes in what the purse has and the stock does not know.

@@ -70,7 +70,7 @@ pub(super) fn lightest<E>(
     mut draw: impl FnMut() -> Result<Route, E>,
     blames: &Weights,
 ) -> Result<Route, E> {
-    let weigh = |route: &Route| blames.sum(route.relays());
+    let weigh = |route: &Route| route.weight(blames);
     let mut best = draw()?;
     for _ in 1..DRAWS {
         if weigh(&best) == 0 {
@@ -85,10 +85,11 @@ pub(super) fn lightest<E>(
 }
 
 impl Route {
-    /// All relays, that of the mailbox twice.
-    pub(super) fn relays(&self) -> impl Iterator<Item = RelayId> {
+    /// How much its relays are blamed.
+    pub(super) fn weight(&self, blames: &Weights) -> u32 {
         let relays = self.there.iter().chain(&self.back);
-        relays.map(|relay| relay.relay)
+        let last = self.there.last().map(|relay| relay.relay);
+        blames.of(relays.map(|relay| relay.relay), last)
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Ready {
 
 impl Stock {
     /// Takes in what the purse has: vouchers that stood there at the start, or that a purchase
-    /// without an answer has brought after all. `reserve` says whether one may be used.
+    /// without an answer has brought after all. `reserve` says whether so much may be used.
     pub(super) fn adopt(
         &mut self,
         bought: Vec<Bought>,
@@ -69,16 +69,21 @@ impl Stock {
             let Some(tag) = Tag::of(&voucher.account, prefix) else {
                 continue;
             };
-            if !known.contains(&voucher.id) && reserve(voucher.value) {
+            if !known.contains(&voucher.id) {
                 groups.entry(tag.number).or_default().push((tag, voucher));
             }
         }
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
         for group in groups.into_values() {
             match complete(group) {
-                Ok(journey) => self.journeys.push(journey),
-                Err(vouchers) => self.spares.extend(vouchers),
+                Ok(journey) => whole.push(journey),
+                Err(vouchers) => parts.extend(vouchers),
             }
         }
+        whole.retain(|journey| reserve(journey.value()));
+        parts.retain(|voucher| reserve(voucher.value));
+        self.journeys.extend(whole);
+        self.spares.extend(parts);
     }
 
     fn known(&self) -> impl Iterator<Item = VoucherId> {
@@ -247,7 +252,9 @@ fn complete(mut group: Vec<(Tag, Bought)>) -> Result<Journey, Vec<Bought>> {
 
 impl View<'_> {
     fn weight(&self, journey: &Journey) -> u32 {
-        self.blames.sum(journey.legs().map(|(leg, _)| leg.relay))
+        let relays = journey.legs().map(|(leg, _)| leg.relay);
+        self.blames
+            .of(relays, journey.there.last().map(|leg| leg.relay))
     }
 
     /// The stops of a journey, there and back, if it can be made.

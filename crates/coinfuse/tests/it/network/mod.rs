@@ -10,10 +10,14 @@ mod isolation_that_holds;
 mod limits_that_hold;
 mod logs_that_leak;
 mod meters_that_agree;
+mod questions;
+mod questions_that_are_answered;
+mod questions_that_are_not;
 mod stalls_that_stay_alone;
 mod station;
 mod town;
 mod traffic;
+mod vouchers_bought_ahead;
 mod vouchers_that_are_refused;
 
 pub(crate) use station::unix;

@@ -235,6 +235,11 @@ impl Station {
         &self.running.as_ref().expect("the relay runs").relay
     }
 
+    /// What packets cost from the next start on.
+    pub(crate) fn charge_for_packets(&mut self, price: PacketPrice) {
+        self.plan.packets = Some(price);
+    }
+
     pub(crate) fn price(&self) -> Price {
         price(&self.plan)
     }

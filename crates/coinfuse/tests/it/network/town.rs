@@ -7,6 +7,7 @@ use coinfuse_directory::{Directory, MintOffer, MintUnit};
 use coinfuse_testkit::{TestMint, Unit};
 use coinfuse_voucher::{MintId, Purse, PurseConfig};
 use coinfuse_wire::{ByteCount, Msat, Rate};
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -175,6 +176,20 @@ impl Town {
     pub(crate) fn choose_among(&self, relays: &[usize]) {
         let chosen = relays.iter().map(|index| &self.relays[*index]);
         self.client.set_directory(directory(chosen));
+    }
+
+    /// Tells client and relays of all relays as they are now.
+    pub(crate) fn tell_everybody(&self) {
+        let directory = directory(&self.relays);
+        for relay in &self.relays {
+            relay.relay().set_directory(directory.clone());
+        }
+        self.client.set_directory(directory);
+    }
+
+    /// Where the purse's files are.
+    pub(crate) fn purse_folder(&self) -> PathBuf {
+        self.folder.path().join("purse")
     }
 
     /// What a first payment to one hop is.
