@@ -239,7 +239,7 @@ impl Far {
                 address: endpoint.local_address().expect("an address"),
                 packets: Arc::clone(&packets),
             };
-            made.send(far).ok().expect("somebody waits");
+            made.send(far).expect("somebody waits");
             let count = |link: Link| {
                 tokio::spawn(count(link, Arc::clone(&packets)));
             };
