@@ -1,7 +1,7 @@
 //! Towns whose relays take packets, and broadcast transactions to a made-up Bitcoin network.
 
 use super::station::RelayPlan;
-use super::town::{PLENTY, Plan, Town, directory};
+use super::town::{MINT_TIMEOUT, PLENTY, Plan, Town, directory};
 use coinfuse::client::{AskError, ClientConfig, PacketConfig};
 use coinfuse::relay::{MempoolService, PacketStats};
 use coinfuse_delivery::mempool::{
@@ -62,6 +62,7 @@ pub(crate) fn plan(peer: &BitcoinPeer, others: usize) -> Plan {
         relays,
         client,
         funds: PLENTY,
+        mint_timeout: MINT_TIMEOUT,
     }
 }
 

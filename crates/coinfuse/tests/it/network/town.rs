@@ -22,7 +22,12 @@ pub(crate) struct Plan {
     pub(crate) relays: Vec<RelayPlan>,
     pub(crate) client: ClientConfig,
     pub(crate) funds: Msat,
+    /// How long the client waits for the mint.
+    pub(crate) mint_timeout: Duration,
 }
+
+/// Long enough for a busy machine.
+pub(crate) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Plan {
     /// As many relays as a circuit has hops, and top-ups that are small.
@@ -36,6 +41,7 @@ impl Plan {
             relays,
             client,
             funds: PLENTY,
+            mint_timeout: MINT_TIMEOUT,
         }
     }
 
@@ -96,7 +102,7 @@ impl Town {
         // As elsewhere: a client that is busy with data does not keep the mint waiting.
         let elsewhere = Elsewhere::start();
         let mint = elsewhere.run(TestMint::start(Unit::Msat)).await;
-        let purse = open_purse(&folder, "purse", &mint).await;
+        let purse = open_purse(&folder, "purse", &mint, plan.mint_timeout).await;
         if !plan.funds.is_zero() {
             fund(&purse, &mint, plan.funds).await;
         }
@@ -201,7 +207,7 @@ impl Town {
 
     /// A purse of somebody else, empty, at another mint.
     pub(crate) async fn purse_at(&self, name: &str, mint: &TestMint) -> Purse {
-        open_purse(&self.folder, name, mint).await
+        open_purse(&self.folder, name, mint, MINT_TIMEOUT).await
     }
 }
 
@@ -214,10 +220,11 @@ pub(crate) fn directory<'a>(relays: impl IntoIterator<Item = &'a Station>) -> Di
     directory
 }
 
-async fn open_purse(folder: &TempDir, name: &str, mint: &TestMint) -> Purse {
+async fn open_purse(folder: &TempDir, name: &str, mint: &TestMint, timeout: Duration) -> Purse {
     let id = mint_id(mint);
     let mut config = PurseConfig::new(folder.path().join(name), vec![id], [8; 32]);
     config.rate_limit = false;
+    config.timeout = timeout;
     Purse::open(&config).await.unwrap()
 }
 

@@ -39,6 +39,7 @@ async fn what_a_silent_mint_has_sold_is_found_and_not_bought_again() {
     let peer = BitcoinPeer::start().unwrap();
     let mut plan = plan(&peer, 1);
     plan.client.packets.stock = 1;
+    plan.mint_timeout = Duration::from_secs(4);
     let mut town = plan.build().await;
     town.mint.stop().await;
     let error = broadcast(&town, 1).await.unwrap_err();
