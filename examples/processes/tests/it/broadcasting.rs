@@ -1,6 +1,6 @@
 //! A wallet has transactions broadcast.
 
-use crate::packets::{answer, broadcast, complaint, hex, peers, to_peers};
+use crate::packets::{LAST, answer, broadcast, complaint, hex, peers, to_peers};
 use crate::process::{CLIENT, json, succeed};
 use crate::town::{Town, edit};
 use bitcoin::OutPoint;
@@ -84,6 +84,9 @@ async fn a_relay_whose_bitcoin_nodes_are_away_says_so_and_what_to_do() {
         words.contains("no node could be reached; try again"),
         "{words}"
     );
+    let log = &town.relays[LAST];
+    log.logs("handed to nobody: none of the peers could be reached")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +187,15 @@ async fn a_wallet_that_a_client_uses_is_not_used_twice() {
     let (code, words) = complaint(&output);
     assert_eq!(code, FAILURE);
     assert!(words.contains("another process has it open"), "{words}");
+}
+
+#[tokio::test]
+async fn a_mempool_without_packets_is_of_no_use_and_the_operator_is_told() {
+    let mut town = Town::empty().await;
+    town.init_relay(0, &to_peers(&peers())).await;
+    town.start_relay(0).await;
+    let words = "no transactions come to [mempool], since packets are not taken";
+    town.relays[0].logs(words).await;
 }
 
 /// With a real node behind the relay, if `BITCOIND_EXE` says where one is.
