@@ -5,7 +5,7 @@ use crate::network::soon;
 use crate::support::{PATIENCE, dialler};
 use coinfuse::link::{Link, LinkEndpoint, LinkKey};
 use coinfuse_circuit::LaneHeader;
-use coinfuse_directory::Identity;
+use coinfuse_directory::{Descriptor, Identity};
 use coinfuse_onion::{Frame, FrameKind, INTRODUCTION_LABEL, Introduction};
 use coinfuse_wire::{Encode, PacketSize};
 
@@ -23,7 +23,10 @@ impl Courier {
     }
 
     pub(crate) async fn from(endpoint: &LinkEndpoint, office: &Office) -> Self {
-        let descriptor = office.descriptor();
+        Self::to(endpoint, &office.descriptor()).await
+    }
+
+    pub(crate) async fn to(endpoint: &LinkEndpoint, descriptor: &Descriptor) -> Self {
         let key = LinkKey::new(*descriptor.keys.link.as_bytes());
         let link = endpoint.dial(&descriptor.addresses, key, PATIENCE).await;
         Self::on(link.unwrap()).await

@@ -7,3 +7,5 @@ mod mint;
 mod office;
 mod packets_that_are_refused;
 mod packets_that_wait;
+
+pub(crate) use courier::Courier;
