@@ -1,12 +1,13 @@
 //! A wallet has transactions broadcast.
 
-use crate::packets::{LAST, answer, broadcast, complaint, hex, peers, to_peers};
-use crate::process::{CLIENT, json, succeed};
+use crate::packets::{LAST, answer, broadcast, complaint, hex, peers, start, to_peers};
+use crate::process::{CLIENT, json, succeed, until};
 use crate::town::{Town, edit};
 use bitcoin::OutPoint;
 use coinfuse_testkit::Regtest;
 use coinfuse_testkit::bitcoin_node::program;
 use coinfuse_testkit::bitcoin_peer::{spending, transaction};
+use serde_json::Value;
 
 const ACCEPTED: Option<i32> = Some(0);
 const FAILURE: Option<i32> = Some(1);
@@ -189,6 +190,43 @@ async fn a_wallet_that_a_client_uses_is_not_used_twice() {
     assert!(words.contains("another process has it open"), "{words}");
 }
 
+/// The wallet dies while it waits for its answer, and the relay while it holds the transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_killed_on_the_way_loses_nothing_and_pays_nothing_twice() {
+    let peers = peers();
+    let slow = to_peers(&peers).replace("mean_delay_secs = 0", "mean_delay_secs = 3600");
+    let mut town = Town::with_mempool(&slow).await;
+    town.fund("500sat", town.mint.url()).await;
+    let sent = hex(&transaction(1, 1));
+
+    let mut wallet = start(&town.client_dir(), &["--tx", &sent]);
+    let there = async || {
+        let (fees, taken) = town.paid_for_packets().await;
+        (taken == 3).then_some(fees)
+    };
+    let fees = until("the packet to be at the last relay", there).await;
+    wallet.kill().await.expect("it runs");
+    town.relays[LAST].signal("KILL").await;
+    // Vouchers that nobody has said to have taken are still the wallet's, but not to be used.
+    let balance = json(CLIENT, &town.client_dir(), &["balance", "--json"]).await;
+    let left = |balance: &Value, name: &str| balance[name].as_u64().unwrap();
+    let total = left(&balance, "total_msat");
+    assert_eq!(total + left(&balance, "locked_msat"), 500_000);
+
+    let file = town.relay_dir(LAST).join("relay.toml");
+    let quick = [("mean_delay_secs = 3600", "mean_delay_secs = 0")];
+    edit(&file, &quick, "");
+    town.start_relay(LAST).await;
+    assert_eq!(town.paid_for_packets().await, (fees, 3));
+    let said = answer(&town.broadcast(&["--tx", &sent, "--json"]).await);
+    assert_eq!(said["accepted"], true, "{said}");
+    let spent = left(&said, "spent_msat");
+    assert_eq!(town.paid_for_packets().await, (fees + spent, 9));
+    let balance = json(CLIENT, &town.client_dir(), &["balance", "--json"]).await;
+    let (total, locked) = (left(&balance, "total_msat"), left(&balance, "locked_msat"));
+    assert_eq!(total + locked + spent, 500_000);
+}
+
 #[tokio::test]
 async fn a_mempool_without_packets_is_of_no_use_and_the_operator_is_told() {
     let mut town = Town::empty().await;
@@ -219,7 +257,7 @@ async fn a_real_node_takes_it_and_says_why_it_refuses() {
     let txid = sent.compute_txid();
     assert!(regtest.one.has(txid).await);
     let other = async || regtest.other.has(txid).await.then_some(());
-    crate::process::until("the other node to have it", other).await;
+    until("the other node to have it", other).await;
 
     let known = town.broadcast(&["--tx", &hex(&sent), "--json"]).await;
     assert_eq!(known.status.code(), ACCEPTED);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// Three for the way there, two more for the way back.
@@ -74,8 +74,8 @@ impl Town {
     }
 }
 
-/// `broadcast` with the client's file in `dir`, and a text for it to read.
-pub(crate) async fn broadcast(dir: &Path, arguments: &[&str], input: &str) -> Output {
+/// `broadcast` with the client's file in `dir`, as it runs.
+pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Child {
     let mut command = Command::new(BROADCAST);
     command
         .arg("--config")
@@ -85,7 +85,12 @@ pub(crate) async fn broadcast(dir: &Path, arguments: &[&str], input: &str) -> Ou
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command.spawn().expect("it starts");
+    command.spawn().expect("it starts")
+}
+
+/// The same to its end, with a text for it to read.
+pub(crate) async fn broadcast(dir: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = start(dir, arguments);
     let mut stdin = child.stdin.take().expect("it was piped");
     // It may have ended without reading.
     let _ = stdin.write_all(input.as_bytes()).await;
