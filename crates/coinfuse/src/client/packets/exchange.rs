@@ -55,11 +55,11 @@ impl Inner {
         if self.shutdown.is_cancelled() {
             return Err(AskError::Stopped);
         }
-        let config = &self.config.packets;
-        let room = Room::of(config.hops, config.hops_back, &request.instruction);
         let errand = Errand {
             service: request.service,
-            size: room.size(request.message.len())?,
+            size: self
+                .room(&request.instruction)
+                .size(request.message.len())?,
         };
         let ready = self.journey(errand).await?;
         let answer = self.send(&ready, request).await;
@@ -77,6 +77,15 @@ impl Inner {
         };
         self.note_service(asked, false);
         Err(error)
+    }
+
+    fn room(&self, instruction: &[u8]) -> Room {
+        let config = &self.config.packets;
+        let room = || Room::of(config.hops, config.hops_back, instruction);
+        match instruction.is_empty() {
+            true => *self.packets.room.get_or_init(room),
+            false => room(),
+        }
     }
 
     /// The answer as it came. Everything that may fail comes before the vouchers are given away,

@@ -33,12 +33,13 @@ use blame::Blames;
 use coinfuse_delivery::mempool;
 use coinfuse_directory::PacketNeed;
 use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode};
+use fit::Room;
 use journey::{Errand, Prefix};
 use post::Post;
 use route::{Route, Wish};
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use stock::{Ready, Stock, View};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,8 @@ pub(super) struct Packets {
     /// Something of the stock was used.
     used: Arc<Notify>,
     prefix: Prefix,
+    /// For messages without an instruction.
+    room: OnceLock<Room>,
     post: Post,
 }
 
@@ -157,6 +160,7 @@ impl Packets {
             unfinished: AtomicBool::new(false),
             used: Arc::default(),
             prefix,
+            room: OnceLock::new(),
             post: Post::new(links, config.max_waiting, clock, shutdown),
         }
     }

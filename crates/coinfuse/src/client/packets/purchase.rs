@@ -106,6 +106,10 @@ impl Inner {
                 self.packets.stock().put_back_spares(unused);
                 self.packets.unfinished.store(true, Ordering::Relaxed);
                 self.packets.used.notify_one();
+                if let ClientError::NoCommonMint(relay) | ClientError::BadDescriptor(relay) = error
+                {
+                    self.packets.blames().lost([relay], self.clock.now());
+                }
                 return Err(error);
             }
         };

@@ -12,7 +12,9 @@ use coinfuse_directory::{
     Descriptor, DescriptorBody, Identity, LinkKey, OnionKey as CircuitKey, PacketKey, PacketOffer,
     RelayKeys, VoucherKey as PublishedVoucherKey,
 };
-use coinfuse_onion::{Frame, FrameKind, KeyRing, NextHop, RingConfig, SmallPacket, Task};
+use coinfuse_onion::{
+    Frame, FrameKind, KeyRing, NextHop, ReplyPath, RingConfig, SmallPacket, Task, Terms, Via,
+};
 use coinfuse_testkit::{BitcoinPeer, LogWatch};
 use coinfuse_voucher::VoucherKey;
 use coinfuse_wire::{Encode, PacketSize};
@@ -74,6 +76,18 @@ impl Liar {
             Lane { link, send, recv }
         };
         soon("a lane", lane).await
+    }
+
+    /// A good answer, on a path that somebody else has laid to this mailbox.
+    fn answer_of_another(&self, mailbox: [u8; 32]) -> Vec<u8> {
+        let via = Via {
+            key: self.ring.public_key(),
+            next: NextHop::Mailbox(mailbox),
+            terms: Terms::default(),
+        };
+        let (path, _) = ReplyPath::new(&[9; 32], self.identity.relay_id(), &[via]).unwrap();
+        let answer: SmallPacket = path.answer(&[8; 32], &[0, 0]).unwrap();
+        self.peel(&answer.to_bytes()).1
     }
 
     fn peel(&self, packet: &[u8]) -> (NextHop, Vec<u8>) {
@@ -166,7 +180,12 @@ async fn what_is_made_up_or_altered_or_came_before_is_no_answer() {
     assert_eq!(next, NextHop::Mailbox(mailbox));
 
     // But before the answer comes all that it is not.
-    let mut lies = vec![question, onward, vec![7; 4096]];
+    let mut lies = vec![
+        question,
+        onward,
+        vec![7; 4096],
+        liar.answer_of_another(mailbox),
+    ];
     for place in [0, 20, 34, 2000, 4095] {
         let mut altered = answer.clone();
         altered[place] ^= 1;

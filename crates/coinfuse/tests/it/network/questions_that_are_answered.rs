@@ -35,7 +35,7 @@ async fn an_answer_comes_over_three_relays_and_three_and_all_are_paid() {
 #[tokio::test]
 async fn questions_at_the_same_time_get_their_own_answers() {
     let peer = BitcoinPeer::start().unwrap();
-    let town = plan(&peer, 2).build().await;
+    let town = plan(&peer, 1).build().await;
     let asked = (1..=6).map(|number| accepted(&town, &peer, number));
     soon("all answers", futures(asked)).await;
     assert_eq!(town.client.spent(), Msat::new(6 * SHORT.get()));
