@@ -217,6 +217,12 @@ async fn who_is_killed_on_the_way_loses_nothing_and_pays_nothing_twice() {
     let quick = [("mean_delay_secs = 3600", "mean_delay_secs = 0")];
     edit(&file, &quick, "");
     town.start_relay(LAST).await;
+    // The others start again as well, so that none waits for the dead one's links to time out. All
+    // are known by the keys that they had before.
+    for number in 0..LAST {
+        assert_eq!(town.relays[number].signal("TERM").await.code(), Some(0));
+        town.start_relay(number).await;
+    }
     assert_eq!(town.paid_for_packets().await, (fees, 3));
     let said = answer(&town.broadcast(&["--tx", &sent, "--json"]).await);
     assert_eq!(said["accepted"], true, "{said}");
