@@ -1,9 +1,11 @@
 //! Vouchers for packets to come, bought when nobody can tell what for.
 
 use super::questions::{SHORT, accepted, books_agree, broadcast, plan};
-use super::town::PLENTY;
+use super::town::{PLENTY, directory};
 use super::traffic::until;
 use coinfuse::client::AskError;
+use coinfuse::keys::{MasterSeed, Purpose};
+use coinfuse_directory::Identity;
 use coinfuse_testkit::BitcoinPeer;
 use coinfuse_wire::{Msat, ServiceCode};
 use std::time::Duration;
@@ -119,4 +121,27 @@ async fn many_who_find_the_stock_empty_buy_no_more_than_is_needed() {
     // One bought four.
     assert_eq!(town.client.packets().journeys, 1);
     books_agree(&town, PLENTY).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_issues_its_coins_is_not_shown_when_they_were_bought() {
+    let peer = BitcoinPeer::start().unwrap();
+    let mut plan = plan(&peer, 1);
+    plan.client.packets.stock = 1;
+    let town = plan.build().await;
+    // The second relay says that the mint is its own.
+    let identity = MasterSeed::new([101; 32]).derive(Purpose::Identity);
+    let mut body = town.relays[1].descriptor().body().clone();
+    body.mints[0].issuer = true;
+    let issuer = body.sign(&Identity::from_seed(*identity)).unwrap();
+    let mut known = directory([&town.relays[0]]);
+    known.insert(issuer).unwrap();
+    town.client.set_directory(known);
+    town.client.stock_up(ServiceCode::MEMPOOL).await.unwrap();
+    let bought = town.purse.unsettled(None).await;
+    assert_eq!(bought.len(), 3);
+    for voucher in bought {
+        let to_issuer = voucher.relay == body.relay;
+        assert_eq!(voucher.voucher.has_dleq(), !to_issuer);
+    }
 }
