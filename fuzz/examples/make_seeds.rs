@@ -143,6 +143,9 @@ fn voucher() -> Done {
     let long = [&[0x80 | 10][..], &body, &[1; 96]].concat();
     choice("voucher", "short", 0, &short)?;
     choice("voucher", "long", 0, &long)?;
+    let mut tweak = [&short[..], &[7; 32]].concat();
+    tweak[0] |= 0x40;
+    choice("voucher", "tweak", 0, &tweak)?;
     choice("voucher", "payment", 1, &[&[2][..], &short, &long].concat())?;
     choice("voucher", "spent", 2, &[5; 40])?;
     choice("voucher", "key", 3, &point(0))

@@ -4,9 +4,10 @@
 use coinfuse_fuzz::{NOW, onion_reply_path};
 use coinfuse_onion::bolt4::{self, Fill};
 use coinfuse_onion::{
-    HopRecord, KeyRing, NextHop, OnionSecret, Packet, PaymentBytes, RingConfig, Role, Task, Terms,
+    Destination, Frame, HopRecord, Introduction, KeyRing, NextHop, OnionSecret, Packet,
+    PaymentBytes, Question, Reply, RingConfig, Role, SMALL, ServiceRefusal, Task, Terms,
 };
-use coinfuse_wire::{Encode, RelayId, ServiceCode, TlvWriter};
+use coinfuse_wire::{Encode, PacketSize, RelayId, ServiceCode, TlvWriter};
 use std::error::Error;
 use std::path::Path;
 
@@ -29,6 +30,7 @@ fn main() -> Done {
     peel()?;
     record()?;
     reply()?;
+    lane()?;
     build()
 }
 
@@ -98,6 +100,41 @@ fn reply() -> Done {
         Task::Forward { packet, .. } => choice("onion_reply", "answer", 1, &packet.to_bytes()),
         Task::Deliver(_) => Err("an answer is forwarded".into()),
     }
+}
+
+fn lane() -> Done {
+    let question = Question {
+        via: &[],
+        to: &Destination {
+            key: OnionSecret::from_seed(&[0; 32]).public_key(),
+            service: ServiceCode::MEMPOOL,
+            instruction: vec![],
+            terms: Terms::default(),
+        },
+        message: b"message",
+        reply: None,
+    };
+    let packet = question.build::<SMALL>(&[1; 32])?.to_bytes();
+    let packet = Frame::Packet(PacketSize::Small, packet).to_bytes();
+    let mailbox = Frame::Mailbox([7; 32]).to_bytes();
+    let introduction = Frame::Introduction(Introduction {
+        relay: RelayId::new([7; 32]),
+        signature: [8; 64],
+    });
+    let introduction = introduction.to_bytes();
+    choice("onion_lane", "packet", 0, &packet)?;
+    choice("onion_lane", "mailbox", 0, &mailbox)?;
+    choice("onion_lane", "introduction", 0, &introduction)?;
+    let lane = [introduction, mailbox.clone(), mailbox].concat();
+    choice("onion_lane", "several", 1, &lane)?;
+    choice(
+        "onion_lane",
+        "served",
+        2,
+        &Reply::Served(b"txid".to_vec()).to_bytes(),
+    )?;
+    let refused = Reply::Refused(ServiceRefusal::Busy).to_bytes();
+    choice("onion_lane", "refused", 2, &refused)
 }
 
 fn build() -> Done {

@@ -22,7 +22,7 @@ pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
 pub use mempool::{mempool_session, mempool_submission};
-pub use onion::{onion_build, onion_peel, onion_record, onion_reply, onion_reply_path};
+pub use onion::{onion_build, onion_lane, onion_peel, onion_record, onion_reply, onion_reply_path};
 pub use target::target;
 pub use voucher::voucher;
 pub use wire::wire;
@@ -31,7 +31,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -47,6 +47,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("mempool_session", mempool_session),
     ("mempool_submission", mempool_submission),
     ("onion_build", onion_build),
+    ("onion_lane", onion_lane),
     ("onion_peel", onion_peel),
     ("onion_record", onion_record),
     ("onion_reply", onion_reply),

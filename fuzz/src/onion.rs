@@ -2,9 +2,9 @@ use crate::NOW;
 use crate::laws::{canonical, choose};
 use coinfuse_onion::bolt4::{self, Fill};
 use coinfuse_onion::{
-    Destination, HopRecord, KeyRing, NextHop, OnionSecret, OpenError, Packet, PaymentBytes,
-    PeelError, Question, ReplyBook, ReplyPath, ReplyTicket, RingConfig, SMALL, Task, Terms,
-    TooLong, Via,
+    Destination, Frame, FrameKind, HopRecord, KeyRing, NextHop, OnionSecret, OpenError, Packet,
+    PaymentBytes, PeelError, Question, Reply, ReplyBook, ReplyPath, ReplyTicket, RingConfig, SMALL,
+    Task, Terms, TooLong, Via,
 };
 use coinfuse_wire::{Decode, Encode, HopIndex, Instant, Reader, RelayId, ServiceCode};
 use core::time::Duration;
@@ -123,6 +123,36 @@ fn answer(data: &[u8]) {
         let right = secret(0).open(right).expect("a packet for the relay");
         assert!(matches!(right.task, Task::Forward { packet, .. } if packet.to_bytes() == data));
     }
+}
+
+/// Frames of a packet lane and what services answer have one encoding; a frame's first byte says how
+/// long it is, whatever follows.
+pub fn onion_lane(data: &[u8]) {
+    match choose(data, 3) {
+        Some((0, data)) => canonical::<Frame>(data),
+        Some((1, data)) => lane(data),
+        Some((_, data)) => canonical::<Reply>(data),
+        None => {}
+    }
+}
+
+/// Reads a lane as a relay does: a byte, then as many as it announces.
+fn lane(data: &[u8]) {
+    let mut reader = Reader::new(data);
+    let mut lane = Vec::new();
+    while let Ok(kind) = reader.u8("kind") {
+        let Ok(kind) = FrameKind::from_byte(kind) else {
+            break;
+        };
+        assert!(kind.body_len() <= FrameKind::MAX_BODY);
+        let Ok(body) = reader.take(kind.body_len(), "body") else {
+            break;
+        };
+        let frame = Frame::from_body(kind, body.to_vec()).expect("any body of the right length");
+        assert_eq!(frame.kind(), kind);
+        lane.extend(frame.to_bytes());
+    }
+    assert!(data.starts_with(&lane), "the bytes of the lane, in order");
 }
 
 /// What is built is delivered, and its answer comes back; what is not built does not fit.

@@ -64,7 +64,7 @@ impl Relay {
         let (blinded, r) = blind_message(blank.secret().as_bytes(), None).unwrap();
         let signed = sign_message(&self.mint_key, &blinded).unwrap();
         let signature = unblind_message(&signed, &r, &self.mint_key.public_key()).unwrap();
-        PaymentBytes::new(blank.complete(signature, None).to_bytes()).unwrap()
+        PaymentBytes::new(blank.complete_with_tweak(signature).to_bytes()).unwrap()
     }
 
     /// A packet that this relay passes on to another one.

@@ -83,6 +83,11 @@ impl<T> ReplyBook<T> {
         Ok((waiting.note, message))
     }
 
+    /// Gives up the answers whose notes are not to be kept.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.open.retain(|_, waiting| keep(&waiting.note));
+    }
+
     /// Gives up the answers that have not come in time; their notes.
     pub fn expire(&mut self, now: Instant) -> Vec<T> {
         let late = self.open.extract_if(|_, waiting| waiting.until <= now);

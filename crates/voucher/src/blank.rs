@@ -4,7 +4,7 @@ use crate::id::{VoucherId, coin_point};
 use crate::key::{Lock, VoucherPublicKey};
 use crate::secret::{MAX_LOCKTIME, canonical, ephemeral_key};
 use crate::unit::Denomination;
-use crate::voucher::{ShortKeysetId, Voucher};
+use crate::voucher::{Extra, ShortKeysetId, Voucher};
 use cashu::secret::Secret;
 use cashu::{Id, Proof, ProofDleq, PublicKey, SecretKey};
 use coinfuse_wire::UnixTime;
@@ -32,6 +32,7 @@ pub struct VoucherBlank {
     locktime: u32,
     ephemeral: SecretKey,
     ephemeral_point: PublicKey,
+    tweak: SecretKey,
     secret: Secret,
     point: PublicKey,
 }
@@ -53,7 +54,7 @@ impl VoucherBlank {
         let locktime = locktime.secs() as u32;
         let ephemeral = ephemeral_key(seed);
         let ephemeral_point = ephemeral.public_key();
-        let Lock { blinded, .. } = relay.lock(&ephemeral).ok_or(BlankError::Seed)?;
+        let Lock { blinded, tweak } = relay.lock(&ephemeral).ok_or(BlankError::Seed)?;
         let secret = canonical(&blinded, &ephemeral_point, locktime);
         let point = coin_point(&secret).ok_or(BlankError::Seed)?;
         Ok(Self {
@@ -62,6 +63,7 @@ impl VoucherBlank {
             locktime,
             ephemeral,
             ephemeral_point,
+            tweak,
             secret,
             point,
         })
@@ -109,7 +111,17 @@ impl VoucherBlank {
             locktime: self.locktime,
             ephemeral: self.ephemeral_point,
             signature,
-            dleq: dleq.map(Into::into),
+            extra: dleq.map_or(Extra::None, |dleq| Extra::Dleq(dleq.into())),
+        }
+    }
+
+    /// The voucher for the relay that issued the coin, with the tweak of its lock: 32 bytes more,
+    /// and a third less work for the relay. For packets, where each voucher is checked by itself and
+    /// there is room. What [`Self::complete`] says about the signature holds.
+    pub fn complete_with_tweak(&self, signature: PublicKey) -> Voucher {
+        Voucher {
+            extra: Extra::Tweak(self.tweak.clone()),
+            ..self.complete(signature, None)
         }
     }
 

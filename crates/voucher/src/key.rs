@@ -84,6 +84,12 @@ impl VoucherKey {
         Lock::new(&self.public.0, ephemeral, &self.secret_key()?)
     }
 
+    /// The lock that `tweak` makes of this key. Whoever presents a coin may choose it: that `p + r`
+    /// opens the lock is all that is asked, and nobody who lacks `p` knows it for any `r`.
+    pub(crate) fn lock_by(&self, tweak: &SecretKey) -> Option<Lock> {
+        Lock::by(&self.public.0, tweak.clone())
+    }
+
     /// The key that opens `lock` at the mint.
     pub(crate) fn signing_key(&self, lock: &Lock) -> Option<SecretKey> {
         self.secret_key()?
@@ -106,7 +112,7 @@ impl fmt::Debug for VoucherKey {
 /// `P' = P + r*G`, and `r`: the relay's key in a form that only its holder and the buyer recognise.
 pub(crate) struct Lock {
     pub(crate) blinded: PublicKey,
-    tweak: SecretKey,
+    pub(crate) tweak: SecretKey,
 }
 
 impl Lock {
@@ -117,7 +123,10 @@ impl Lock {
         // Constant in time, unlike a tweak of the point: a relay multiplies points that anybody
         // may send by a secret that must last.
         let shared = Zeroizing::new(shared_secret_point(point, scalar));
-        let tweak = blinding_factor(&shared[..32])?;
+        Self::by(relay, blinding_factor(&shared[..32])?)
+    }
+
+    fn by(relay: &PublicKey, tweak: SecretKey) -> Option<Self> {
         let blinded = relay.combine(&tweak.public_key()).ok()?.into();
         Some(Self { blinded, tweak })
     }

@@ -23,10 +23,12 @@ impl Payment {
     /// The longest encoding, in bytes.
     pub const MAX_LEN: usize = 1 + Self::MAX_VOUCHERS * Voucher::LONG_LEN;
 
-    /// A payment of these vouchers.
+    /// A payment of these vouchers, each without its tweak: payments are short.
     pub fn new(vouchers: Vec<Voucher>) -> Result<Self, PaymentSizeError> {
         match vouchers.len() {
-            1..=Self::MAX_VOUCHERS => Ok(Self(vouchers)),
+            1..=Self::MAX_VOUCHERS => Ok(Self(
+                vouchers.into_iter().map(Voucher::without_tweak).collect(),
+            )),
             count => Err(PaymentSizeError(count)),
         }
     }

@@ -6,7 +6,7 @@ use crate::keyring::{Keyring, Keys, Keyset};
 use crate::refusal::Refusal;
 use crate::secret::canonical;
 use crate::unit::{Denomination, MintId};
-use crate::voucher::{Dleq, Voucher};
+use crate::voucher::{Dleq, Extra, Voucher};
 use bitcoin::secp256k1::ecdh::shared_secret_point;
 use cashu::dhke::hash_e;
 use cashu::secret::Secret;
@@ -106,10 +106,11 @@ impl Verifier {
     fn open(&self, keyset: &Keyset, voucher: &Voucher) -> Result<VerifiedVoucher, Refusal> {
         let value = value(keyset, voucher)?;
         let check = Check::new(&keyset.keys, voucher)?;
-        let lock = self
-            .key
-            .lock(&voucher.ephemeral)
-            .ok_or(Refusal::BadSignature)?;
+        let lock = match &voucher.extra {
+            Extra::Tweak(tweak) => self.key.lock_by(tweak),
+            Extra::None | Extra::Dleq(_) => self.key.lock(&voucher.ephemeral),
+        }
+        .ok_or(Refusal::BadSignature)?;
         let secret = canonical(&lock.blinded, &voucher.ephemeral, voucher.locktime);
         let point = coin_point(&secret).ok_or(Refusal::BadSignature)?;
         if !check.passes(&point, &voucher.signature) {
@@ -150,7 +151,9 @@ impl<'a> Check<'a> {
             Keys::Issuer(keys) => keys.get(amount).map(Self::Issuer),
             Keys::Public(keys) => {
                 let key = keys.get(amount).ok_or(Refusal::UnknownAmount)?;
-                let dleq = voucher.dleq.as_ref().ok_or(Refusal::DleqMissing)?;
+                let Extra::Dleq(dleq) = &voucher.extra else {
+                    return Err(Refusal::DleqMissing);
+                };
                 Some(Self::Dleq(key, dleq))
             }
         }

@@ -9,6 +9,9 @@ use core::fmt;
 /// Set in the first byte of an encoded voucher when a DLEQ proof follows.
 const DLEQ_BIT: u8 = 0x80;
 
+/// Set in the first byte of an encoded voucher when the tweak of its lock follows.
+const TWEAK_BIT: u8 = 0x40;
+
 /// The first eight bytes of a keyset id: all of a version 0 id, the start of a version 1 id.
 ///
 /// A [`Keyring`](crate::Keyring) holds at most one keyset for each, so a short id says both the
@@ -71,16 +74,37 @@ impl From<ProofDleq> for Dleq {
     }
 }
 
+/// What may follow a voucher: not both, as the relay that saves work by the tweak is the issuer.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Extra {
+    None,
+    /// For a relay that is not the issuer.
+    Dleq(Dleq),
+    /// `r` of `P' = P + r*G`, which the relay could also find with its key.
+    Tweak(SecretKey),
+}
+
+impl Extra {
+    const fn flag(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Dleq(_) => DLEQ_BIT,
+            Self::Tweak(_) => TWEAK_BIT,
+        }
+    }
+}
+
 /// A coin locked to one relay, in 79 bytes for the mint that issued it and 175 for others.
 ///
 /// | bytes | field |
 /// |---|---|
-/// | 1 | bit 7: a DLEQ proof follows; bit 6: zero; bits 0-5: exponent of the [`Denomination`] |
+/// | 1 | bit 7: a DLEQ proof follows; bit 6: a tweak follows; bits 0-5: exponent of the [`Denomination`] |
 /// | 8 | keyset, [`ShortKeysetId`] |
 /// | 4 | locktime: seconds since 1970, big-endian |
 /// | 33 | E, the ephemeral point (NUT-28's `p2pk_e`), also the refund key |
 /// | 33 | C, the mint's signature |
 /// | 96 | if bit 7 is set: the DLEQ proof, `e`, `s` and `r` |
+/// | 32 | if bit 6 is set, and bit 7 is not: the tweak, `r` of `P' = P + r*G` |
 ///
 /// Nothing about a decoded voucher has been checked but its form. It is money for whoever presents
 /// it first at the right relay, so it is not printed.
@@ -91,7 +115,7 @@ pub struct Voucher {
     pub(crate) locktime: u32,
     pub(crate) ephemeral: PublicKey,
     pub(crate) signature: PublicKey,
-    pub(crate) dleq: Option<Dleq>,
+    pub(crate) extra: Extra,
 }
 
 impl Voucher {
@@ -99,6 +123,8 @@ impl Voucher {
     pub const SHORT_LEN: usize = 79;
     /// The length of an encoding with a DLEQ proof.
     pub const LONG_LEN: usize = Self::SHORT_LEN + 96;
+    /// The length of an encoding with a tweak.
+    pub const TWEAK_LEN: usize = Self::SHORT_LEN + 32;
 
     /// The amount that the voucher claims, in units of its keyset.
     pub const fn denomination(&self) -> Denomination {
@@ -117,13 +143,23 @@ impl Voucher {
 
     /// True when others than the issuer can check the mint's signature.
     pub const fn has_dleq(&self) -> bool {
-        self.dleq.is_some()
+        matches!(self.extra, Extra::Dleq(_))
     }
 
     /// The same voucher for the relay that issued the coin: without the proof that would link it
     /// to its purchase.
     pub fn without_dleq(mut self) -> Self {
-        self.dleq = None;
+        if self.has_dleq() {
+            self.extra = Extra::None;
+        }
+        self
+    }
+
+    /// The same voucher in its short form, where room is scarcer than the relay's time.
+    pub fn without_tweak(mut self) -> Self {
+        if matches!(self.extra, Extra::Tweak(_)) {
+            self.extra = Extra::None;
+        }
         self
     }
 }
@@ -136,38 +172,45 @@ impl fmt::Debug for Voucher {
 
 impl Encode for Voucher {
     fn encode(&self, out: &mut Writer) {
-        let flag = if self.dleq.is_some() { DLEQ_BIT } else { 0 };
-        out.u8(flag | self.denomination.exponent());
+        out.u8(self.extra.flag() | self.denomination.exponent());
         out.put(self.keyset.as_bytes());
         out.u32(self.locktime);
         out.put(&self.ephemeral.to_bytes());
         out.put(&self.signature.to_bytes());
-        if let Some(dleq) = &self.dleq {
-            for scalar in [&dleq.e, &dleq.s, &dleq.r] {
-                out.put(scalar.as_secret_bytes());
+        match &self.extra {
+            Extra::None => {}
+            Extra::Dleq(dleq) => {
+                for scalar in [&dleq.e, &dleq.s, &dleq.r] {
+                    out.put(scalar.as_secret_bytes());
+                }
             }
+            Extra::Tweak(tweak) => out.put(tweak.as_secret_bytes()),
         }
     }
 }
+
+const INVALID_HEAD: DecodeError = DecodeError::Invalid {
+    what: "voucher head",
+};
 
 impl Decode for Voucher {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let head = reader.u8("voucher head")?;
         let denomination =
-            Denomination::from_exponent(head & !DLEQ_BIT).ok_or(DecodeError::Invalid {
-                what: "voucher head",
-            })?;
+            Denomination::from_exponent(head & !(DLEQ_BIT | TWEAK_BIT)).ok_or(INVALID_HEAD)?;
         let keyset = ShortKeysetId::new(reader.array("voucher keyset")?);
         let locktime = reader.u32("voucher locktime")?;
         let ephemeral = read_point(reader, "voucher ephemeral point")?;
         let signature = read_point(reader, "voucher signature")?;
-        let dleq = match head & DLEQ_BIT {
-            0 => None,
-            _ => Some(Dleq {
+        let extra = match head & (DLEQ_BIT | TWEAK_BIT) {
+            0 => Extra::None,
+            DLEQ_BIT => Extra::Dleq(Dleq {
                 e: read_scalar(reader, "voucher dleq e")?,
                 s: read_scalar(reader, "voucher dleq s")?,
                 r: read_scalar(reader, "voucher dleq r")?,
             }),
+            TWEAK_BIT => Extra::Tweak(read_scalar(reader, "voucher tweak")?),
+            _ => return Err(INVALID_HEAD),
         };
         Ok(Self {
             denomination,
@@ -175,7 +218,7 @@ impl Decode for Voucher {
             locktime,
             ephemeral,
             signature,
-            dleq,
+            extra,
         })
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Account {
     bought_msat: u64,
     /// The relays' own coins, after vouchers were redeemed and channels settled.
     earned_msat: u64,
+    /// The relays' vouchers that wait to be redeemed: what is worth less than the mint's fee.
+    waiting_msat: u64,
     /// The client's, after what was left in channels came back, and what is bought and not yet used.
     remaining_msat: u64,
     /// What the mints kept, by their own books: what they issued less what they owe now.
@@ -37,13 +39,14 @@ impl Account {
         while !town.client.circuits().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let (mut earned, mut settled) = (Msat::ZERO, Vec::new());
+        let (mut earned, mut waiting, mut settled) = (Msat::ZERO, Msat::ZERO, Vec::new());
         for relay in &town.relays {
             relay.treasury.settle_now(true).await?;
             relay.treasury.redeem_now().await?;
             let earnings = relay.treasury.earnings().await?;
             let coins: Msat = earnings.coins.values().copied().sum();
             earned = earned.saturating_add(coins);
+            waiting = waiting.saturating_add(earnings.waiting());
             let totals = relay.node.relay().ledger().totals()?.channels;
             settled.push(Settled {
                 relay: relay.name.clone(),
@@ -70,6 +73,7 @@ impl Account {
         Ok(Self {
             bought_msat: town.funded.get(),
             earned_msat: earned.get(),
+            waiting_msat: waiting.get(),
             remaining_msat: remaining.get(),
             mint_fees_msat: fees(town).await?.get(),
             settled,
@@ -78,7 +82,8 @@ impl Account {
 
     /// Why the count is not right, if it is not.
     pub(crate) fn problem(&self) -> Option<String> {
-        let found = self.earned_msat + self.remaining_msat + self.mint_fees_msat;
+        let relays = self.earned_msat + self.waiting_msat;
+        let found = relays + self.remaining_msat + self.mint_fees_msat;
         (found != self.bought_msat).then(|| {
             format!(
                 "{} msat were bought and {found} are there",
@@ -89,8 +94,11 @@ impl Account {
 
     /// Prints it.
     pub(crate) fn print(&self) {
-        println!("\nsettled   channels  updates      paid  received  fees, msat");
-        for relay in &self.settled {
+        let settled = || self.settled.iter().filter(|relay| relay.channels > 0);
+        if settled().next().is_some() {
+            println!("\nsettled   channels  updates      paid  received  fees, msat");
+        }
+        for relay in settled() {
             println!(
                 "{:<9} {:>8} {:>8} {:>9} {:>9} {:>5}",
                 relay.relay,
@@ -104,7 +112,7 @@ impl Account {
         println!(
             "bought {} = earned {} + remaining {} + mint fees {} msat: {}",
             self.bought_msat,
-            self.earned_msat,
+            self.earned_msat + self.waiting_msat,
             self.remaining_msat,
             self.mint_fees_msat,
             if self.problem().is_none() {

@@ -4,7 +4,7 @@
 //! spread: each figure is taken several times and printed as minimum, median and maximum.
 
 use crate::download::{ask, get, now, read_body};
-use crate::town::Town;
+use crate::town::{Plan, Town};
 use anyhow::{Context, Result};
 use coinfuse::connect::Isolation;
 use coinfuse_delivery::Target;
@@ -84,7 +84,7 @@ pub(crate) async fn run(json: bool) -> Result<()> {
             println!("{hops} hop(s), CPU       {} CPU-s/GiB", show(cpu_s_per_gib));
         }
     }
-    let town = Town::start(3, JITTER).await?;
+    let town = Town::start(Plan::circuits(3, JITTER)).await?;
     let first_byte_ms = first_bytes(&town).await?;
     let (fresh_circuit_ms, fresh_circuit_and_first_byte_ms) = fresh_circuits(&town).await?;
     let figures = Figures {
@@ -131,7 +131,7 @@ fn show(spread: &Spread) -> String {
 }
 
 async fn bulk_figure(hops: usize) -> Result<Bulk> {
-    let town = Town::start(hops, JITTER).await?;
+    let town = Town::start(Plan::circuits(hops, JITTER)).await?;
     download(&town, 64 << 20).await?;
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {

@@ -4,10 +4,14 @@
 
 mod account;
 mod bench;
+mod bitcoin;
+mod broadcast;
 mod download;
+mod packet_table;
 mod role;
 mod show;
 mod town;
+mod wallet;
 
 use account::Account;
 use anyhow::{Result, bail};
@@ -17,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use town::Town;
+use town::{Plan, Town};
 
 /// When channels are funded: nobody watches here, and a download is over in a moment.
 const SOON: Duration = Duration::from_millis(50);
@@ -26,6 +30,9 @@ const SOON: Duration = Duration::from_millis(50);
 enum Command {
     /// Measure: bulk, CPU time, first byte, fresh circuits, parallel downloads, memory.
     Bench,
+    /// Have a Bitcoin transaction broadcast by packets, each layer of which pays its relay: to
+    /// embedded regtest peers, or to real nodes if BITCOIND_EXE says where a bitcoind is.
+    Broadcast,
 }
 
 /// See real traffic go through relays that are paid with real ecash.
@@ -33,8 +40,8 @@ enum Command {
 struct Options {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Exit after the table: 0 if the body was right and every hop was paid what it carried.
-    #[arg(long)]
+    /// Exit after the table: 0 if everything arrived and every hop was paid what it was due.
+    #[arg(long, global = true)]
     once: bool,
     /// Print JSON instead of a table.
     #[arg(long, global = true)]
@@ -54,10 +61,12 @@ struct Options {
 async fn main() -> Result<()> {
     let options = Options::parse();
     coinfuse::logging::init(tracing::level_filters::LevelFilter::WARN, "playground")?;
-    if let Some(Command::Bench) = options.command {
-        return bench::run(options.json).await;
+    match options.command {
+        Some(Command::Bench) => return bench::run(options.json).await,
+        Some(Command::Broadcast) => return broadcast::run(options.once, options.json).await,
+        None => {}
     }
-    let town = Town::start(options.hops.into(), SOON).await?;
+    let town = Town::start(Plan::circuits(options.hops.into(), SOON)).await?;
     let report = download::run(&town, options.size << 20, !options.json).await?;
     let report = show::Report::new(&town, &report).await?;
     if !options.json {

@@ -3,7 +3,7 @@
 use crate::role::Role;
 use anyhow::{Context, Result, bail};
 use coinfuse::client::{ChannelConfig, Client, ClientConfig};
-use coinfuse::config::{self, AcceptedMint, RelayConfig};
+use coinfuse::config::{self, AcceptedMint, MempoolConfig, RelayConfig};
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::{RelayNode, open_treasury, own_mint};
 use coinfuse::treasury::Treasury;
@@ -29,8 +29,43 @@ const FUNDING: Msat = Msat::from_sat(1_000_000);
 const INPUT_FEE: u64 = 100;
 /// The fewest relays: three to use and one to choose from.
 const MIN_RELAYS: usize = 4;
+/// The fewest beside those with a mempool: three to use on the way there and back, and two to choose
+/// from.
+const MIN_FOR_PACKETS: usize = 5;
 /// The relay that issues its own coins.
 const ISSUER: usize = 1;
+
+/// What the network is to be like.
+pub(crate) struct Plan {
+    hops: usize,
+    /// Channels are funded up to so long after their circuit stands.
+    jitter: Duration,
+    relays: usize,
+    /// A relay more for each, which hands transactions over in this way.
+    mempools: Vec<MempoolConfig>,
+}
+
+impl Plan {
+    /// For circuits of so many hops.
+    pub(crate) fn circuits(hops: usize, jitter: Duration) -> Self {
+        Self {
+            hops,
+            jitter,
+            relays: hops.max(MIN_RELAYS),
+            mempools: Vec::new(),
+        }
+    }
+
+    /// For packets.
+    pub(crate) fn packets(mempools: Vec<MempoolConfig>) -> Self {
+        Self {
+            hops: 3,
+            jitter: Duration::ZERO,
+            relays: MIN_FOR_PACKETS,
+            mempools,
+        }
+    }
+}
 
 /// The running network. Dropping it stops everything.
 pub(crate) struct Town {
@@ -40,12 +75,18 @@ pub(crate) struct Town {
     pub(crate) relays: Vec<Relay>,
     /// What the client reaches.
     pub(crate) web: WebServer,
+    /// All relays.
+    pub(crate) directory: Directory,
+    /// Where people pay invoices.
+    pub(crate) lightning: LoopbackLightning,
+    /// The mints as clients know them, that of the town first.
+    pub(crate) mint_ids: Vec<MintId>,
     /// What the client paid by Lightning.
     pub(crate) funded: Msat,
     /// The mints, that of the town first.
     pub(crate) mints: Vec<Arc<EmbeddedMint>>,
     _roles: Vec<Role>,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A relay of the town.
@@ -59,9 +100,8 @@ pub(crate) struct Relay {
 }
 
 impl Town {
-    /// Starts everything, the client on the current runtime. Channels are funded up to `jitter` after
-    /// their circuit stands.
-    pub(crate) async fn start(hops: usize, jitter: Duration) -> Result<Self> {
+    /// Starts everything, the client on the current runtime.
+    pub(crate) async fn start(plan: Plan) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let lightning = LoopbackLightning::new();
         let mut roles = Vec::new();
@@ -76,10 +116,17 @@ impl Town {
         let mut directory = Directory::new();
         let mut relays = Vec::new();
         let mut mints = vec![MintId::new(&mint_url, coinfuse_voucher::Unit::Msat)?];
-        for index in 0..hops.max(MIN_RELAYS) {
+        // The relays are told of each other when all are there.
+        let neighbours = folder.path().join("directory.txt");
+        std::fs::write(&neighbours, "")?;
+        for index in 0..plan.relays + plan.mempools.len() {
             let dir = folder.path().join(format!("relay-{index}"));
             let exit_to = (index == 0).then_some(web.addr());
-            let config = relay_config(&dir, &mint_url, exit_to, index)?;
+            let mut config = relay_config(&dir, &mint_url, exit_to, index)?;
+            config.directory = neighbours.clone();
+            let mempool = index.checked_sub(plan.relays);
+            config.mempool = mempool.and_then(|place| plan.mempools.get(place).cloned());
+            let name = name(index, config.mempool.is_some());
             let mut own = None;
             if index == ISSUER {
                 let (role, mint) =
@@ -95,11 +142,6 @@ impl Town {
                 })
                 .await?;
             directory.insert(node.descriptor()?)?;
-            let name = if index == 0 {
-                "exit".into()
-            } else {
-                format!("relay {index}")
-            };
             relays.push(Relay {
                 name,
                 node,
@@ -108,21 +150,27 @@ impl Town {
             roles.push(role);
         }
 
-        let purse = fund(folder.path().join("client"), mints, &lightning).await?;
+        for relay in &relays {
+            relay.node.relay().set_directory(directory.clone());
+        }
+        let purse = open_funded(folder.path().join("client"), mints.clone(), &lightning).await?;
         let mut config = ClientConfig::default();
-        config.hops = hops;
+        config.hops = plan.hops;
         let mut channels = ChannelConfig::new(folder.path().join("channels.redb"));
-        channels.jitter = jitter;
+        channels.jitter = plan.jitter;
         config.channels = Some(channels);
-        let client = Client::start(config, directory, purse, &[7; 32]).await?;
+        let client = Client::start(config, directory.clone(), purse, &[7; 32]).await?;
         Ok(Self {
             client,
             relays,
             web,
+            directory,
+            lightning,
+            mint_ids: mints,
             mints: running_mints,
             funded: FUNDING,
             _roles: roles,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -136,6 +184,14 @@ impl Town {
         for mint in self.mints.into_iter().filter_map(Arc::into_inner) {
             mint.shutdown().await;
         }
+    }
+}
+
+fn name(index: usize, mempool: bool) -> String {
+    match index {
+        0 => "exit".into(),
+        index if mempool => format!("mempool {index}"),
+        index => format!("relay {index}"),
     }
 }
 
@@ -170,6 +226,9 @@ fn relay_config(
     };
     config.price.up = 80 + 10 * index as u32;
     config.price.down = 100 + 10 * index as u32;
+    // Enough that redeeming a single voucher is worth the mint's fee.
+    config.packets.small_msat = 4 << (index % 3);
+    config.packets.service_msat = 3 * config.packets.small_msat;
     if index != ISSUER {
         config.accept.push(AcceptedMint {
             url: mint_url.parse()?,
@@ -205,19 +264,29 @@ async fn start_relay(
     Ok((Arc::new(node), treasury))
 }
 
-/// A purse with money in it, bought by an invoice.
-async fn fund(
+/// A purse with money in it.
+async fn open_funded(
     dir: std::path::PathBuf,
     mints: Vec<MintId>,
     lightning: &LoopbackLightning,
 ) -> Result<Purse> {
-    let Some(mint) = mints.first().cloned() else {
-        bail!("no mint")
-    };
-    let mut config = PurseConfig::new(dir, mints, [8; 32]);
+    let mut config = PurseConfig::new(dir, mints.clone(), [8; 32]);
     config.rate_limit = false;
     let purse = Purse::open(&config).await?;
-    let invoice = purse.fund(&mint, FUNDING).await?;
+    fund(&purse, &mints, lightning).await?;
+    Ok(purse)
+}
+
+/// Buys coins of the first mint by an invoice.
+pub(crate) async fn fund(
+    purse: &Purse,
+    mints: &[MintId],
+    lightning: &LoopbackLightning,
+) -> Result<()> {
+    let Some(mint) = mints.first() else {
+        bail!("no mint")
+    };
+    let invoice = purse.fund(mint, FUNDING).await?;
     lightning
         .wallet(LIGHTNING_FUNDS)
         .await?
@@ -226,5 +295,5 @@ async fn fund(
     purse
         .await_funding(&invoice, Duration::from_secs(30))
         .await?;
-    Ok(purse)
+    Ok(())
 }

@@ -52,22 +52,23 @@ pub struct ClientPacketsConfig {
 impl ClientPacketsConfig {
     /// The settings of a client.
     pub fn settings(&self) -> PacketConfig {
-        let mut config = PacketConfig::default();
-        config.hops = self.hops.into();
-        config.hops_back = self.hops_back.into();
-        config.stock = self.stock.into();
-        config.stock_large = self.stock_large.into();
-        config.refill_within = Duration::from_secs(self.refill_within_secs.into());
-        config.delay = Duration::from_millis(self.max_delay_ms.into());
-        config.ceiling = PacketPrice {
-            small: Msat::new(self.max_small_msat),
-            large: Msat::new(self.max_large_msat),
-            service: Msat::new(self.max_service_msat),
-            delay: Msat::new(self.max_delay_msat),
-        };
-        config.answer_timeout = Duration::from_secs(self.answer_timeout_secs.into());
-        config.attempts = self.attempts.into();
-        config
+        PacketConfig {
+            hops: self.hops.into(),
+            hops_back: self.hops_back.into(),
+            stock: self.stock.into(),
+            stock_large: self.stock_large.into(),
+            refill_within: Duration::from_secs(self.refill_within_secs.into()),
+            delay: Duration::from_millis(self.max_delay_ms.into()),
+            ceiling: PacketPrice {
+                small: Msat::new(self.max_small_msat),
+                large: Msat::new(self.max_large_msat),
+                service: Msat::new(self.max_service_msat),
+                delay: Msat::new(self.max_delay_msat),
+            },
+            answer_timeout: Duration::from_secs(self.answer_timeout_secs.into()),
+            attempts: self.attempts.into(),
+            ..PacketConfig::default()
+        }
     }
 }
 

@@ -90,6 +90,12 @@ impl RelayNode {
         seed: &MasterSeed,
         own_mint: Option<OwnMint>,
     ) -> Result<Self, NodeError> {
+        if config.mempool.is_some() && !config.takes_packets() {
+            tracing::warn!(
+                "no transactions come to [mempool], since packets are not taken: enable them \
+                 under [packets], and accept a mint or make them free"
+            );
+        }
         let ledger = open_ledger(config)?;
         let onion = onion_secret(seed);
         let voucher_key = VoucherKey::from_secret_bytes(*seed.derive(Purpose::Voucher))?;
@@ -238,7 +244,9 @@ fn make_folder(config: &RelayConfig) -> Result<(), NodeError> {
 
 fn packets(config: &RelayConfig) -> Option<PacketSetup> {
     let mempool = |mempool: &MempoolConfig| MempoolService {
-        mempool: mempool.mempool(),
+        mempool: mempool.mempool().on_trouble(|why| {
+            tracing::warn!("a transaction was handed to nobody: {why}; look at [mempool]");
+        }),
         mean_delay: mempool.mean_delay(),
     };
     config.takes_packets().then(|| PacketSetup {

@@ -96,6 +96,24 @@ fn a_relay_is_an_exit_when_it_has_a_policy() {
 }
 
 #[test]
+fn packets_are_taken_where_they_can_be_paid_or_are_free() {
+    let mint = "[[accept]]\nurl = 'https://mint.example'\n";
+    let mempool = "[mempool]\nnetwork = 'signet'\nrpc = '127.0.0.1:38332'\ncookie = '.cookie'\n";
+    let free = "[packets]\nsmall_msat = 0\nlarge_msat = 0\nservice_msat = 0\ndelay_msat = 0\n";
+    for (text, takes) in [
+        (String::new(), false),
+        (mint.to_owned(), true),
+        (free.to_owned(), true),
+        (format!("{mint}[packets]\nenabled = false\n"), false),
+    ] {
+        assert_eq!(relay(&text).unwrap().takes_packets(), takes, "{text}");
+        let config = relay(&format!("{text}{mempool}")).unwrap();
+        let delivers = config.services().contains(&ServiceCode::MEMPOOL);
+        assert_eq!(delivers, takes, "transactions come in packets: {text}");
+    }
+}
+
+#[test]
 fn a_wildcard_is_not_an_address_to_publish() {
     assert!(relay("").unwrap().public_addresses().is_empty());
     let one = relay("listen = '198.51.100.7:4433'").unwrap();

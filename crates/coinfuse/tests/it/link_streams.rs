@@ -74,7 +74,8 @@ async fn a_peer_cannot_open_more_circuits_than_allowed() {
         .await
         .unwrap();
     let mut streams = Vec::new();
-    for _ in 0..4 {
+    // Two for each circuit, and two for packets.
+    for _ in 0..6 {
         streams.push(link.open_bi().await.unwrap());
     }
     assert!(poll_once(pin!(link.open_bi())).await.is_none());

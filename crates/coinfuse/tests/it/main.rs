@@ -6,6 +6,7 @@ mod link_pool;
 mod link_streams;
 mod logging_leaks;
 mod network;
+mod packets;
 mod socks_bytes;
 mod socks_curl;
 mod support;

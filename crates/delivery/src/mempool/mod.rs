@@ -23,5 +23,5 @@ pub use broadcast::{Broadcaster, PeerConfig};
 pub use network::{Network, UnknownNetwork};
 pub use peer::Transport;
 pub use rpc::{Rpc, RpcAuth, RpcConfig, RpcError};
-pub use service::{Mempool, Way};
+pub use service::{Mempool, Trouble, Way};
 pub use submission::{Part, Submission, SubmissionError};

@@ -1,9 +1,10 @@
 //! What a relay runs.
 
-use super::{Answer, Broadcaster, Rejection, Rpc, Submission};
+use super::{Answer, Broadcaster, Rejection, Rpc, RpcError, Submission};
 use coinfuse_wire::ServiceCode;
 use core::time::Duration;
 use std::sync::Arc;
+use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -14,6 +15,19 @@ pub enum Way {
     Peers(Broadcaster),
     /// By JSON-RPC, to a node of the relay's.
     Node(Rpc),
+}
+
+/// Why a submission could not be handed to anybody, which is not the sender's fault and says
+/// nothing of it. The relay's operator must act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// No peer could be reached, or none of them speaks as it was wanted.
+    #[error("none of the peers could be reached, or speaks the protocol")]
+    NoPeer,
+    /// The node does not do what it is asked.
+    #[error(transparent)]
+    Node(#[from] RpcError),
 }
 
 /// Takes submissions and gives answers. Clones share the limit.
@@ -33,6 +47,7 @@ pub enum Way {
 pub struct Mempool {
     way: Way,
     places: Arc<Semaphore>,
+    tell: Arc<dyn Fn(Trouble) + Send + Sync>,
 }
 
 impl Mempool {
@@ -43,7 +58,15 @@ impl Mempool {
         Self {
             way,
             places: Arc::new(places),
+            tell: Arc::new(|_| {}),
         }
+    }
+
+    /// Tells somebody each time that nothing could be handed over: senders are only told to try
+    /// another relay.
+    pub fn on_trouble(mut self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+        self.tell = Arc::new(tell);
+        self
     }
 
     /// The service code under which a relay publishes this.
@@ -64,12 +87,21 @@ impl Mempool {
             Err(error) => return error.class().into(),
         };
         sleep(delay).await;
+        self.hand_over(&submission, seed)
+            .await
+            .unwrap_or_else(|trouble| {
+                (self.tell)(trouble);
+                Rejection::Unavailable.into()
+            })
+    }
+
+    async fn hand_over(&self, submission: &Submission, seed: [u8; 32]) -> Result<Answer, Trouble> {
         match &self.way {
-            Way::Peers(broadcaster) => broadcaster.broadcast(&submission, seed).await,
-            Way::Node(rpc) => {
-                let answer = rpc.submit(&submission).await;
-                answer.unwrap_or_else(|_| Rejection::Unavailable.into())
-            }
+            Way::Peers(broadcaster) => match broadcaster.broadcast(submission, seed).await {
+                Answer::Rejected(Rejection::Unavailable) => Err(Trouble::NoPeer),
+                answer => Ok(answer),
+            },
+            Way::Node(rpc) => Ok(rpc.submit(submission).await?),
         }
     }
 }

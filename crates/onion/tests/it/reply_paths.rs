@@ -207,3 +207,15 @@ fn whoever_answers_learns_only_the_first_relay() {
         assert!(!has(&secret(n).public_key().to_bytes()));
     }
 }
+
+#[test]
+fn an_answer_that_is_given_up_makes_room() {
+    let mut book = ReplyBook::new(2);
+    for number in [1, 2] {
+        book.wait(way_back(3, number).1, later(60), number).unwrap();
+    }
+    assert!(book.wait(way_back(3, 3).1, later(60), 3).is_err());
+    book.retain(|number| *number != 1);
+    assert_eq!(book.len(), 1);
+    book.wait(way_back(3, 3).1, later(60), 3).unwrap();
+}

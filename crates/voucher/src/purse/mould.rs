@@ -222,15 +222,19 @@ impl Mould {
                 counter,
                 r,
             } => {
-                let dleq = signed.dleq.clone().filter(|_| !terms.issuer);
+                let dleq = signed.dleq.clone();
                 let dleq = dleq.map(|dleq| ProofDleq::new(dleq.e, dleq.s, r.clone()));
+                let voucher = match terms.issuer {
+                    true => blank.complete_with_tweak(unblind(r)?),
+                    false => blank.complete(unblind(r)?, dleq),
+                };
                 let held = Held {
                     mint: swap.mint.clone(),
                     keyset: swap.keyset,
                     salt: self.salt,
                     counter: *counter,
                     terms: **terms,
-                    voucher: blank.complete(unblind(r)?, dleq),
+                    voucher,
                     standing: Standing::Open,
                 };
                 Cast::Voucher(Box::new((blank.id(), held)))

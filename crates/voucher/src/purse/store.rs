@@ -17,7 +17,10 @@ pub struct StoreError(String);
 
 impl StoreError {
     fn from_redb(error: impl Into<redb::Error>) -> Self {
-        Self(error.into().to_string())
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self("another process has it open".into()),
+            other => Self(other.to_string()),
+        }
     }
 
     fn closed() -> Self {

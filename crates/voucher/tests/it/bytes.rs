@@ -41,7 +41,7 @@ fn points_off_the_curve_and_scalars_of_zero_are_no_voucher() {
         Voucher::from_bytes(&bytes)
     };
     let invalid = |what| Err(DecodeError::Invalid { what });
-    assert_eq!(spoil(0..1, 0x40 | 10), invalid("voucher head"));
+    assert_eq!(spoil(0..1, 0xc0 | 10), invalid("voucher head"));
     assert_eq!(spoil(13..14, 4), invalid("voucher ephemeral point"));
     assert_eq!(spoil(46..79, 0xff), invalid("voucher signature"));
     assert_eq!(spoil(79..111, 0), invalid("voucher dleq e"));

@@ -4,6 +4,7 @@ mod bytes;
 mod refusals;
 mod shop;
 mod spent;
+mod tweaks;
 
 #[cfg(feature = "wallet")]
 mod purse;

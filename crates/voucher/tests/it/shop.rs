@@ -1,7 +1,7 @@
 //! A mint in a variable, and somebody who buys from it.
 
 use cashu::dhke::{blind_message, unblind_message};
-use cashu::{BlindSignature, Id, KeySet, Keys, ProofDleq, SecretKey};
+use cashu::{BlindSignature, Id, KeySet, Keys, ProofDleq, PublicKey, SecretKey};
 use coinfuse_voucher::{
     Denomination, Keyring, MintId, Policy, Unit, Verifier, Voucher, VoucherBlank, VoucherKey,
     VoucherPublicKey,
@@ -67,8 +67,19 @@ impl Shop {
         VoucherBlank::new(relay, &[seed; 32], coin(), self.keyset.id, month()).unwrap()
     }
 
-    /// Blinds, signs and unblinds: the voucher with its DLEQ proof.
+    /// The voucher with its DLEQ proof.
     pub(crate) fn sell(&self, blank: &VoucherBlank) -> Voucher {
+        let (signature, dleq) = self.sign(blank);
+        blank.complete(signature, Some(dleq))
+    }
+
+    /// The voucher with the tweak of its lock.
+    pub(crate) fn sell_with_tweak(&self, blank: &VoucherBlank) -> Voucher {
+        blank.complete_with_tweak(self.sign(blank).0)
+    }
+
+    /// Blinds, signs and unblinds.
+    fn sign(&self, blank: &VoucherBlank) -> (PublicKey, ProofDleq) {
         let units = blank.denomination().units();
         let key = &self.secret_keys[&units];
         let (blinded, r) = blind_message(blank.secret().as_bytes(), None).unwrap();
@@ -76,7 +87,7 @@ impl Shop {
         let signed = BlindSignature::new(units.into(), c, self.keyset.id, &blinded, key).unwrap();
         let dleq = signed.dleq.unwrap();
         let signature = unblind_message(&signed.c, &r, &key.public_key()).unwrap();
-        blank.complete(signature, Some(ProofDleq::new(dleq.e, dleq.s, r)))
+        (signature, ProofDleq::new(dleq.e, dleq.s, r))
     }
 
     /// The keyring of a relay that trusts this mint.

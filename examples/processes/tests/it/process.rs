@@ -13,6 +13,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const RELAY: &str = env!("CARGO_BIN_EXE_test-relay");
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_test-client");
+pub(crate) const BROADCAST: &str = env!("CARGO_BIN_EXE_test-broadcast");
 
 /// A program that runs; killed when this is dropped.
 pub(crate) struct Running {

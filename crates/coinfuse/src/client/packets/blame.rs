@@ -1,4 +1,4 @@
-//! Which relays may have dropped packets.
+//! Which relays may have dropped packets, and which did not serve.
 
 use coinfuse_wire::{Instant, RelayId};
 use core::time::Duration;
@@ -8,43 +8,82 @@ use std::collections::{BTreeSet, HashMap};
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// When no answer comes nobody knows where the packet was lost, so all relays of its journey are
-/// blamed, and avoided where there are others. One that brings an answer is cleared.
+/// blamed. A relay that answers that it did not serve is blamed for that alone. Journeys with less
+/// blame are preferred, and an answer clears the relays that brought it.
 #[derive(Debug, Default)]
-pub(super) struct Blames(HashMap<RelayId, (u32, Instant)>);
+pub(super) struct Blames {
+    passing: Counts,
+    serving: Counts,
+}
+
+type Counts = HashMap<RelayId, (u32, Instant)>;
 
 impl Blames {
-    pub(super) fn blame(&mut self, relays: impl IntoIterator<Item = RelayId>, now: Instant) {
-        self.0
-            .retain(|_, (_, since)| now.saturating_since(*since) < REMEMBERED);
+    /// A packet may have been lost at one of these.
+    pub(super) fn lost(&mut self, relays: impl IntoIterator<Item = RelayId>, now: Instant) {
         let relays: BTreeSet<_> = relays.into_iter().collect();
+        relays
+            .into_iter()
+            .for_each(|relay| count(&mut self.passing, relay, now));
+    }
+
+    /// This one did not serve.
+    pub(super) fn not_served(&mut self, relay: RelayId, now: Instant) {
+        count(&mut self.serving, relay, now);
+    }
+
+    /// These have brought an answer.
+    pub(super) fn answered(&mut self, relays: impl IntoIterator<Item = RelayId>) {
         for relay in relays {
-            let (times, since) = self.0.entry(relay).or_insert((0, now));
-            *times = times.saturating_add(1);
-            *since = now;
+            self.passing.remove(&relay);
         }
     }
 
-    pub(super) fn clear(&mut self, relays: impl IntoIterator<Item = RelayId>) {
-        for relay in relays {
-            self.0.remove(&relay);
-        }
+    /// This one has served.
+    pub(super) fn served(&mut self, relay: &RelayId) {
+        self.serving.remove(relay);
     }
 
-    /// Whom to leave out: first all who are blamed, then those who are blamed more often than
-    /// others, at last nobody.
-    pub(super) fn tiers(&self, now: Instant) -> Vec<BTreeSet<RelayId>> {
-        let fresh = || {
-            let blamed = self.0.iter();
-            blamed.filter(move |(_, (_, since))| now.saturating_since(*since) < REMEMBERED)
+    /// How often each relay is blamed.
+    pub(super) fn weights(&self, now: Instant) -> Weights {
+        let weights = |counts: &Counts| {
+            let fresh = counts
+                .iter()
+                .filter(|(_, (_, since))| is_fresh(*since, now));
+            fresh.map(|(relay, (times, _))| (*relay, *times)).collect()
         };
-        let levels: BTreeSet<u32> = fresh().map(|(_, (times, _))| *times).collect();
-        let at_least = |level: &u32| {
-            let bad = fresh().filter(|(_, (times, _))| times >= level);
-            bad.map(|(relay, _)| *relay).collect()
-        };
-        let mut tiers: Vec<_> = levels.iter().map(at_least).collect();
-        tiers.push(BTreeSet::new());
-        tiers
+        Weights {
+            passing: weights(&self.passing),
+            serving: weights(&self.serving),
+        }
+    }
+}
+
+fn count(counts: &mut Counts, relay: RelayId, now: Instant) {
+    counts.retain(|_, (_, since)| is_fresh(*since, now));
+    let (times, since) = counts.entry(relay).or_insert((0, now));
+    *times = times.saturating_add(1);
+    *since = now;
+}
+
+fn is_fresh(since: Instant, now: Instant) -> bool {
+    now.saturating_since(since) < REMEMBERED
+}
+
+/// The blame of relays at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    passing: HashMap<RelayId, u32>,
+    serving: HashMap<RelayId, u32>,
+}
+
+impl Weights {
+    /// The blame of a journey over these relays to a service of `last`.
+    pub(super) fn of(&self, relays: impl Iterator<Item = RelayId>, last: Option<RelayId>) -> u32 {
+        let relays: BTreeSet<_> = relays.collect();
+        let passing = relays.iter().filter_map(|relay| self.passing.get(relay));
+        let serving = last.and_then(|last| self.serving.get(&last));
+        passing.chain(serving).copied().fold(0, u32::saturating_add)
     }
 }
 
@@ -60,24 +99,41 @@ mod tests {
         Instant::from_epoch(Duration::from_secs(secs))
     }
 
+    fn weigh<const N: usize>(blames: &Blames, now: Instant, over: [u8; N], last: u8) -> u32 {
+        let all = relays(over).into_iter().chain(relays(over));
+        blames.weights(now).of(all, Some(RelayId::new([last; 32])))
+    }
+
     #[test]
-    fn those_who_were_on_more_failed_journeys_are_avoided_longest() {
+    fn those_who_were_on_more_failed_journeys_weigh_more() {
         let mut blames = Blames::default();
-        assert_eq!(blames.tiers(at(0)), [relays([])]);
         // Relay 1 is there and back, and blamed once.
-        blames.blame([1, 2, 1].map(|n| RelayId::new([n; 32])), at(0));
-        blames.blame(relays([1, 3]), at(1));
-        let tiers = [relays([1, 2, 3]), relays([1]), relays([])];
-        assert_eq!(blames.tiers(at(1)), tiers);
-        blames.clear(relays([1]));
-        assert_eq!(blames.tiers(at(1)), [relays([2, 3]), relays([])]);
+        blames.lost([1, 2, 1].map(|n| RelayId::new([n; 32])), at(0));
+        blames.lost(relays([1, 3]), at(1));
+        let weights = |blames: &Blames| [1, 2, 3, 4].map(|n| weigh(blames, at(1), [n], n));
+        assert_eq!(weights(&blames), [2, 1, 1, 0]);
+        assert_eq!(weigh(&blames, at(1), [1, 2, 4], 2), 3);
+        blames.answered(relays([1]));
+        assert_eq!(weights(&blames), [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn who_does_not_serve_may_still_pass_packets_on() {
+        let mut blames = Blames::default();
+        blames.not_served(RelayId::new([1; 32]), at(0));
+        assert_eq!(weigh(&blames, at(0), [1, 2], 2), 0);
+        assert_eq!(weigh(&blames, at(0), [2, 1], 1), 1);
+        blames.answered(relays([1]));
+        assert_eq!(weigh(&blames, at(0), [1], 1), 1);
+        blames.served(&RelayId::new([1; 32]));
+        assert_eq!(weigh(&blames, at(0), [1], 1), 0);
     }
 
     #[test]
     fn blame_is_forgotten() {
         let mut blames = Blames::default();
-        blames.blame(relays([1]), at(0));
-        assert_eq!(blames.tiers(at(599)).len(), 2);
-        assert_eq!(blames.tiers(at(600)), [relays([])]);
+        blames.lost(relays([1]), at(0));
+        let weights = [599, 600].map(|secs| weigh(&blames, at(secs), [1], 1));
+        assert_eq!(weights, [1, 0]);
     }
 }

@@ -16,7 +16,13 @@ impl Inner {
         let mut before = None;
         loop {
             let outcome = match self.ask_once(&request).await {
-                Ok(answer) => Answer::from_bytes(&answer).map_err(|_| AskError::BadAnswer),
+                Ok((answer, asked)) => {
+                    let answer = Answer::from_bytes(&answer).map_err(|_| AskError::BadAnswer);
+                    if is_worth_another_path(&answer) {
+                        self.note_service(asked, false);
+                    }
+                    answer
+                }
                 Err(error) => Err(error),
             };
             let outcome = best(before, outcome);

@@ -78,7 +78,7 @@ impl AskError {
         matches!(
             self,
             Self::Link { .. }
-                | Self::Payment(ClientError::BadDescriptor(_))
+                | Self::Payment(ClientError::BadDescriptor(_) | ClientError::NoCommonMint(_))
                 | Self::Refused(ServiceRefusal::NotOffered | ServiceRefusal::Busy)
         )
     }

@@ -37,7 +37,7 @@ impl Inner {
     pub(super) async fn ask(&self, request: &ServiceRequest) -> Result<Vec<u8>, AskError> {
         let mut attempt = 1;
         loop {
-            match self.ask_once(request).await {
+            match self.ask_once(request).await.map(|(answer, _)| answer) {
                 Err(error) if attempt < self.config.packets.attempts && error.was_not_served() => {
                     tracing::debug!(%error, attempt, "trying another path");
                     attempt += 1;
@@ -47,29 +47,44 @@ impl Inner {
         }
     }
 
-    /// Sends the question on one journey.
-    pub(super) async fn ask_once(&self, request: &ServiceRequest) -> Result<Vec<u8>, AskError> {
+    /// Sends the question on one journey; the answer, and who gave it.
+    pub(super) async fn ask_once(
+        &self,
+        request: &ServiceRequest,
+    ) -> Result<(Vec<u8>, RelayId), AskError> {
         if self.shutdown.is_cancelled() {
             return Err(AskError::Stopped);
         }
-        let config = &self.config.packets;
-        let room = Room::of(config.hops, config.hops_back, &request.instruction);
         let errand = Errand {
             service: request.service,
-            size: room.size(request.message.len())?,
+            size: self
+                .room(&request.instruction)
+                .size(request.message.len())?,
         };
         let ready = self.journey(errand).await?;
         let answer = self.send(&ready, request).await;
         self.note(&ready.journey, &answer);
-        match Reply::from_bytes(&answer?) {
-            Ok(Reply::Served(answer)) => Ok(answer),
-            Ok(Reply::Refused(refusal)) => {
-                if refusal != ServiceRefusal::Instruction {
-                    self.blame(ready.journey.there.last().map(|leg| leg.relay));
-                }
-                Err(refusal.into())
+        let last = ready.journey.there.last();
+        let asked = last.map(|leg| leg.relay).ok_or(AskError::Stopped)?;
+        let error = match Reply::from_bytes(&answer?) {
+            Ok(Reply::Served(answer)) => {
+                self.note_service(asked, true);
+                return Ok((answer, asked));
             }
-            Err(_) => Err(AskError::BadAnswer),
+            Ok(Reply::Refused(refusal @ ServiceRefusal::Instruction)) => return Err(refusal.into()),
+            Ok(Reply::Refused(refusal)) => refusal.into(),
+            Err(_) => AskError::BadAnswer,
+        };
+        self.note_service(asked, false);
+        Err(error)
+    }
+
+    fn room(&self, instruction: &[u8]) -> Room {
+        let config = &self.config.packets;
+        let room = || Room::of(config.hops, config.hops_back, instruction);
+        match instruction.is_empty() {
+            true => *self.packets.room.get_or_init(room),
+            false => room(),
         }
     }
 
@@ -114,17 +129,23 @@ impl Inner {
 
     /// Who is to be avoided after this, and who is not.
     fn note(&self, journey: &Journey, answer: &Result<Vec<u8>, AskError>) {
-        let relays = journey.legs().map(|(leg, _)| leg.relay);
+        let (now, mut blames) = (self.clock.now(), self.packets.blames());
+        let mut relays = journey.legs().map(|(leg, _)| leg.relay);
         match answer {
-            Ok(_) => self.packets.blames().clear(relays),
-            Err(AskError::NoAnswer) => self.blame(relays),
-            Err(AskError::Link { .. } | AskError::LinkLost) => self.blame(relays.take(1)),
+            Ok(_) => blames.answered(relays),
+            Err(AskError::NoAnswer) => blames.lost(relays, now),
+            Err(AskError::Link { .. } | AskError::LinkLost) => blames.lost(relays.next(), now),
             Err(_) => {}
         }
     }
 
-    fn blame(&self, relays: impl IntoIterator<Item = RelayId>) {
-        self.packets.blames().blame(relays, self.clock.now());
+    /// Whether a relay that was asked did what it is there for.
+    pub(super) fn note_service(&self, relay: RelayId, served: bool) {
+        let mut blames = self.packets.blames();
+        match served {
+            true => blames.served(&relay),
+            false => blames.not_served(relay, self.clock.now()),
+        }
     }
 }
 

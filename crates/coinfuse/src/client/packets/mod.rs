@@ -33,11 +33,13 @@ use blame::Blames;
 use coinfuse_delivery::mempool;
 use coinfuse_directory::PacketNeed;
 use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode};
+use fit::Room;
 use journey::{Errand, Prefix};
 use post::Post;
 use route::{Route, Wish};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use stock::{Ready, Stock, View};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,9 +52,13 @@ pub(super) struct Packets {
     wanted: Mutex<BTreeSet<Errand>>,
     /// Held while journeys are bought.
     buying: tokio::sync::Mutex<()>,
+    /// A purchase had no answer; what it brings is yet to be found.
+    unfinished: AtomicBool,
     /// Something of the stock was used.
     used: Arc<Notify>,
     prefix: Prefix,
+    /// For messages without an instruction.
+    room: OnceLock<Room>,
     post: Post,
 }
 
@@ -151,8 +157,10 @@ impl Packets {
             blames: Mutex::default(),
             wanted: Mutex::default(),
             buying: tokio::sync::Mutex::default(),
+            unfinished: AtomicBool::new(false),
             used: Arc::default(),
             prefix,
+            room: OnceLock::new(),
             post: Post::new(links, config.max_waiting, clock, shutdown),
         }
     }
@@ -175,29 +183,53 @@ impl Inner {
     async fn journey(&self, errand: Errand) -> Result<Ready, AskError> {
         self.packets.wanted().insert(errand);
         self.packets.used.notify_one();
-        let mut no_path = None;
-        for excluded in self.excluded_tiers() {
-            if let Some(ready) = self.take(errand, &excluded) {
-                return Ok(ready);
+        let avoided: BTreeSet<_> = self.payer.avoided(self.clock.now()).into_iter().collect();
+        match self.journey_without(errand, &avoided).await {
+            Err(AskError::NoPath(_)) if !avoided.is_empty() => {
+                self.journey_without(errand, &BTreeSet::new()).await
             }
-            let _one_at_a_time = self.packets.buying.lock().await;
-            // Whoever held it may have bought enough.
-            if let Some(ready) = self.take(errand, &excluded) {
-                return Ok(ready);
-            }
-            match self.buy_now(errand, &excluded).await {
-                Err(AskError::NoPath(error)) => no_path = Some(error),
-                bought => return bought,
-            }
+            journey => journey,
         }
-        Err(no_path.map_or(AskError::Stopped, AskError::NoPath))
     }
 
-    fn take(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Option<Ready> {
+    async fn journey_without(
+        &self,
+        errand: Errand,
+        excluded: &BTreeSet<RelayId>,
+    ) -> Result<Ready, AskError> {
+        if let Some(ready) = self.take(errand, excluded, 0) {
+            return Ok(ready);
+        }
+        let _one_at_a_time = self.packets.buying.lock().await;
+        self.catch_up().await;
+        // Whoever held it may have bought enough. And what there is will do where nothing better
+        // can be had.
+        let route = match self.draw(errand, excluded) {
+            Ok(route) => route,
+            Err(error) => return self.take(errand, excluded, u32::MAX).ok_or(error),
+        };
+        match self.take(errand, excluded, self.weigh(&route)) {
+            Some(ready) => Ok(ready),
+            None => self.buy_now(errand, excluded, route).await,
+        }
+    }
+
+    /// From the stock, if there is something with so much blame at most.
+    fn take(&self, errand: Errand, excluded: &BTreeSet<RelayId>, most: u32) -> Option<Ready> {
         let (need, lot) = (self.need(errand), u64::from_be_bytes(random()));
         self.with_view(excluded, |view| {
-            self.packets.stock().take(errand, &need, view, lot)
+            let mut stock = self.packets.stock();
+            let lightest = stock.lightest(errand, &need, view)?;
+            if lightest > most {
+                return None;
+            }
+            stock.take(errand, &need, view, lot)
         })
+    }
+
+    fn weigh(&self, route: &Route) -> u32 {
+        let blames = self.packets.blames().weights(self.clock.now());
+        route.weight(&blames)
     }
 
     fn in_stock(&self, errand: Errand) -> usize {
@@ -208,15 +240,18 @@ impl Inner {
     }
 
     fn with_view<T>(&self, excluded: &BTreeSet<RelayId>, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let blames = self.packets.blames().weights(self.clock.now());
         let directory = self.directory.read();
         look(&View {
             directory: &directory.unwrap_or_else(PoisonError::into_inner),
             now: self.clock.unix(),
             excluded,
+            blames: &blames,
         })
     }
 
-    /// A random journey over relays of the whole directory.
+    /// A random journey over relays of the whole directory: of several, the first one with least
+    /// blame.
     fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
         let config = &self.config.packets;
         let route = self.with_view(excluded, |view| {
@@ -229,10 +264,11 @@ impl Inner {
                 excluded,
                 now: view.now,
             };
-            route::draw(view.directory, &wish, [random(), random()])
+            let draw = || route::draw(view.directory, &wish, [random(), random()]);
+            route::lightest(draw, view.blames)
         })?;
         purchase::check_keys(&route).map_err(|relay| {
-            self.packets.blames().blame([relay], self.clock.now());
+            self.packets.blames().lost([relay], self.clock.now());
             AskError::Payment(super::ClientError::BadDescriptor(relay))
         })?;
         Ok(route)
@@ -246,19 +282,5 @@ impl Inner {
             until: self.clock.unix().saturating_add(config.patience()),
             ceiling: config.ceiling,
         }
-    }
-
-    /// Whom to leave out, the best choice first.
-    fn excluded_tiers(&self) -> Vec<BTreeSet<RelayId>> {
-        let now = self.clock.now();
-        let avoided = self.payer.avoided(now);
-        let mut tiers = self.packets.blames().tiers(now);
-        if let Some(first) = tiers.first_mut() {
-            first.extend(avoided.iter().copied());
-        }
-        if !avoided.is_empty() {
-            tiers.push(BTreeSet::new());
-        }
-        tiers
     }
 }

@@ -10,7 +10,7 @@ use coinfuse_wire::{Instant, PacketSize, RelayId};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,9 @@ const QUEUE: usize = 8;
 pub(super) struct Post {
     links: LinkPool,
     lanes: Mutex<HashMap<RelayId, Used>>,
+    /// Held by whoever opens a lane to a relay, so that others wait for it: a relay lets few be
+    /// opened.
+    opening: Mutex<HashMap<RelayId, Arc<AsyncMutex<()>>>>,
     book: Book,
     clock: Clock,
     shutdown: CancellationToken,
@@ -87,6 +90,7 @@ impl Post {
         Self {
             links,
             lanes: Mutex::default(),
+            opening: Mutex::default(),
             book: Book(Arc::new(Mutex::new(ReplyBook::new(max_waiting)))),
             clock,
             shutdown,
@@ -99,7 +103,9 @@ impl Post {
 
     /// How many answers are waited for.
     pub(super) fn waiting(&self) -> usize {
-        self.book.lock().len()
+        let mut book = self.book.lock();
+        book.retain(|asker| !asker.is_closed());
+        book.len()
     }
 
     /// Waits for the answer to a question that is about to be sent.
@@ -108,7 +114,9 @@ impl Post {
         let until = Instant::from_epoch(now.since_epoch().saturating_add(within));
         let (asker, answer) = oneshot::channel();
         let mut book = self.book.lock();
+        // Those that nobody waits for any more take no room.
         book.expire(now);
+        book.retain(|asker| !asker.is_closed());
         book.wait(ticket, until, asker)
             .map_err(|_| AskError::TooMany)?;
         Ok(answer)
@@ -116,6 +124,11 @@ impl Post {
 
     /// The lane to a relay: the one that there is, or a new one.
     pub(super) async fn lane(&self, relay: &Descriptor) -> Result<Arc<Lane>, AskError> {
+        if let Some(lane) = self.open_lane(&relay.relay) {
+            return Ok(lane);
+        }
+        let opener = self.opener(relay.relay);
+        let _one_at_a_time = opener.lock().await;
         if let Some(lane) = self.open_lane(&relay.relay) {
             return Ok(lane);
         }
@@ -133,6 +146,12 @@ impl Post {
         };
         self.lanes().insert(relay.relay, used);
         Ok(lane)
+    }
+
+    fn opener(&self, relay: RelayId) -> Arc<AsyncMutex<()>> {
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        opening.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(opening.entry(relay).or_default())
     }
 
     fn open_lane(&self, relay: &RelayId) -> Option<Arc<Lane>> {

@@ -14,6 +14,7 @@ use coinfuse_voucher::{Bought, Order};
 use coinfuse_wire::{Msat, RelayId, UnixTime};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// More journeys than so many times what is wanted are not held: those that there are cannot be
 /// made now, and will be.
@@ -33,10 +34,10 @@ impl Inner {
         &self,
         errand: Errand,
         excluded: &BTreeSet<RelayId>,
+        route: Route,
     ) -> Result<Ready, AskError> {
-        let lack = self.lack(errand);
-        let mut routes = vec![self.draw(errand, excluded)?];
-        for _ in 0..lack {
+        let mut routes = vec![route];
+        for _ in 0..self.lack(errand) {
             routes.extend(self.draw(errand, excluded).ok());
         }
         let need = self.need(errand);
@@ -48,7 +49,7 @@ impl Inner {
             bought => bought?,
         };
         self.packets.stock().add(bought);
-        let ready = self.take(errand, excluded);
+        let ready = self.take(errand, excluded, u32::MAX);
         let first = routes.first().and_then(|route| route.there.first());
         // What was just bought can be used, unless the relays have changed meanwhile.
         ready.ok_or_else(|| match first {
@@ -60,14 +61,13 @@ impl Inner {
     /// Buys what the stock lacks.
     pub(super) async fn restock(&self, errand: Errand) -> Result<(), AskError> {
         let _one_at_a_time = self.packets.buying.lock().await;
+        self.catch_up().await;
         self.sweep_stock();
-        let tiers = self.excluded_tiers();
-        let nobody = BTreeSet::new();
-        let excluded = tiers.first().unwrap_or(&nobody);
+        let avoided: BTreeSet<_> = self.payer.avoided(self.clock.now()).into_iter().collect();
         let mut routes = Vec::new();
         for _ in 0..self.lack(errand) {
-            let route = self.draw(errand, excluded);
-            routes.push(route.or_else(|_| self.draw(errand, &nobody))?);
+            let route = self.draw(errand, &avoided);
+            routes.push(route.or_else(|_| self.draw(errand, &BTreeSet::new()))?);
         }
         let need = self.need(errand);
         let bought = self.purchase(errand, &need, &routes).await?;
@@ -84,8 +84,8 @@ impl Inner {
             .min(level.saturating_mul(MOST).saturating_sub(all))
     }
 
-    /// One purchase for all routes. What a mint without an answer may have sold is taken in when it
-    /// is found.
+    /// One purchase for all routes. What a mint without an answer may have sold is looked for before
+    /// the next one.
     async fn purchase(
         &self,
         errand: Errand,
@@ -104,8 +104,12 @@ impl Inner {
             Err(error) => {
                 let unused = spares.drain().map(|(_, voucher)| voucher);
                 self.packets.stock().put_back_spares(unused);
-                self.payer.recover(&error).await;
-                self.adopt().await;
+                self.packets.unfinished.store(true, Ordering::Relaxed);
+                self.packets.used.notify_one();
+                if let ClientError::NoCommonMint(relay) | ClientError::BadDescriptor(relay) = error
+                {
+                    self.packets.blames().lost([relay], self.clock.now());
+                }
                 return Err(error);
             }
         };
@@ -131,6 +135,17 @@ impl Inner {
         if !self.packets.stock().errands().is_empty() {
             self.packets.used.notify_one();
         }
+    }
+
+    /// Finds what a purchase without an answer has brought, so that it is not bought again.
+    pub(super) async fn catch_up(&self) {
+        if !self.packets.unfinished.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if !matches!(self.payer.purse().recover().await, Ok(0)) {
+            self.packets.unfinished.store(true, Ordering::Relaxed);
+        }
+        self.adopt().await;
     }
 
     /// Takes in what the purse has and the stock does not know.

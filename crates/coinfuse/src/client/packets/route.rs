@@ -1,5 +1,6 @@
 //! Drawing ways there and back.
 
+use super::blame::Weights;
 use super::journey::Errand;
 use coinfuse_directory::{
     Descriptor, Directory, History, MintUrl, PacketNeed, PathConstraints, SelectError, select_path,
@@ -7,6 +8,9 @@ use coinfuse_directory::{
 use coinfuse_wire::{RelayId, UnixTime};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many journeys are looked at for one without blame.
+const DRAWS: usize = 32;
 
 /// What a journey has to be like.
 #[derive(Clone, Copy)]
@@ -60,6 +64,34 @@ pub(super) fn draw(
         there: there.hops().to_vec(),
         back: back.hops().to_vec(),
     })
+}
+
+/// Draws again while there is blame; the route with least of it.
+pub(super) fn lightest<E>(
+    mut draw: impl FnMut() -> Result<Route, E>,
+    blames: &Weights,
+) -> Result<Route, E> {
+    let weigh = |route: &Route| route.weight(blames);
+    let mut best = draw()?;
+    for _ in 1..DRAWS {
+        if weigh(&best) == 0 {
+            break;
+        }
+        let other = draw()?;
+        if weigh(&other) < weigh(&best) {
+            best = other;
+        }
+    }
+    Ok(best)
+}
+
+impl Route {
+    /// How much its relays are blamed.
+    pub(super) fn weight(&self, blames: &Weights) -> u32 {
+        let relays = self.there.iter().chain(&self.back);
+        let last = self.there.last().map(|relay| relay.relay);
+        blames.of(relays.map(|relay| relay.relay), last)
+    }
 }
 
 impl Wish<'_> {

@@ -1,5 +1,6 @@
 //! Journeys that are paid for ahead, so that purchase and use cannot be timed together.
 
+use super::blame::Weights;
 use super::journey::{Errand, Journey, Leg, Prefix, Tag};
 use coinfuse_directory::{Descriptor, Directory, PacketNeed};
 use coinfuse_onion::OnionKey;
@@ -32,6 +33,7 @@ pub(super) struct View<'a> {
     pub(super) directory: &'a Directory,
     pub(super) now: UnixTime,
     pub(super) excluded: &'a BTreeSet<RelayId>,
+    pub(super) blames: &'a Weights,
 }
 
 /// A relay on a journey that can be made now.
@@ -54,7 +56,7 @@ pub(super) struct Ready {
 
 impl Stock {
     /// Takes in what the purse has: vouchers that stood there at the start, or that a purchase
-    /// without an answer has brought after all. `reserve` says whether one may be used.
+    /// without an answer has brought after all. `reserve` says whether so much may be used.
     pub(super) fn adopt(
         &mut self,
         bought: Vec<Bought>,
@@ -67,16 +69,21 @@ impl Stock {
             let Some(tag) = Tag::of(&voucher.account, prefix) else {
                 continue;
             };
-            if !known.contains(&voucher.id) && reserve(voucher.value) {
+            if !known.contains(&voucher.id) {
                 groups.entry(tag.number).or_default().push((tag, voucher));
             }
         }
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
         for group in groups.into_values() {
             match complete(group) {
-                Ok(journey) => self.journeys.push(journey),
-                Err(vouchers) => self.spares.extend(vouchers),
+                Ok(journey) => whole.push(journey),
+                Err(vouchers) => parts.extend(vouchers),
             }
         }
+        whole.retain(|journey| reserve(journey.value()));
+        parts.retain(|voucher| reserve(voucher.value));
+        self.journeys.extend(whole);
+        self.spares.extend(parts);
     }
 
     fn known(&self) -> impl Iterator<Item = VoucherId> {
@@ -91,7 +98,22 @@ impl Stock {
         self.journeys.extend(journeys);
     }
 
-    /// Takes out one of the journeys that can be made now; `lot` chooses among them.
+    /// The least blame of the journeys that can be made now.
+    pub(super) fn lightest(
+        &self,
+        errand: Errand,
+        need: &PacketNeed,
+        view: &View<'_>,
+    ) -> Option<u32> {
+        let able = self.journeys.iter();
+        let able = able.filter(|journey| journey.errand == errand);
+        able.filter(|journey| view.stops(journey, need).is_some())
+            .map(|journey| view.weight(journey))
+            .min()
+    }
+
+    /// Takes out one of the journeys that can be made now and have least blame; `lot` chooses among
+    /// them.
     pub(super) fn take(
         &mut self,
         errand: Errand,
@@ -99,7 +121,8 @@ impl Stock {
         view: &View<'_>,
         lot: u64,
     ) -> Option<Ready> {
-        let fit = |journey: &Journey| journey.errand == errand;
+        let least = self.lightest(errand, need, view)?;
+        let fit = |journey: &Journey| journey.errand == errand && view.weight(journey) == least;
         let able = self.journeys.iter().enumerate();
         let able = able.filter(|(_, journey)| fit(journey));
         let mut able: Vec<_> = able
@@ -228,6 +251,12 @@ fn complete(mut group: Vec<(Tag, Bought)>) -> Result<Journey, Vec<Bought>> {
 }
 
 impl View<'_> {
+    fn weight(&self, journey: &Journey) -> u32 {
+        let relays = journey.legs().map(|(leg, _)| leg.relay);
+        self.blames
+            .of(relays, journey.there.last().map(|leg| leg.relay))
+    }
+
     /// The stops of a journey, there and back, if it can be made.
     pub(super) fn stops(&self, journey: &Journey, need: &PacketNeed) -> Option<Vec<Stop>> {
         let service = journey.there.last()?.relay;

@@ -167,7 +167,10 @@ impl Keys {
         match self.file.save(&self.ring) {
             Ok(()) => {
                 self.unsaved = false;
-                self.published.send_replace(self.terms.offer(&self.ring));
+                let offer = self.terms.offer(&self.ring);
+                if self.published.send_replace(offer).key != offer.key {
+                    tracing::info!("the key for packets has changed: publish the descriptor anew");
+                }
             }
             Err(error) => tracing::error!(%error, "a new packet key could not be saved"),
         }

@@ -3,8 +3,9 @@
 use coinfuse_wire::ByteCount;
 use core::time::Duration;
 
-/// The limits of a relay's packets. Together they bound the memory: some 2 MiB for packets that
-/// wait to be peeled, [`Self::held_bytes`], [`Self::outbox_total`], and the replay filters.
+/// The limits of a relay's packets. Together they bound the memory: at worst some 32 MiB of packets
+/// on their way through the mill, [`Self::held_bytes`], [`Self::outbox_total`], the messages of
+/// [`Self::questions`], and the replay filters.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PacketLimits {
@@ -24,8 +25,8 @@ pub struct PacketLimits {
     pub held: usize,
     /// Bytes of them. Default 64 MiB.
     pub held_bytes: ByteCount,
-    /// Bytes that wait for one neighbour, relay or client. Default 2 MiB. A packet that finds no
-    /// place is dropped.
+    /// Bytes that wait for one neighbour, relay or client. Default 8 MiB, four batches of large
+    /// packets. One that finds no place is dropped.
     pub outbox: ByteCount,
     /// Bytes that wait for all neighbours. Default 64 MiB.
     pub outbox_total: ByteCount,
@@ -50,7 +51,7 @@ impl Default for PacketLimits {
             mailboxes: 65_536,
             held: 8_192,
             held_bytes: ByteCount::from_mib(64),
-            outbox: ByteCount::from_mib(2),
+            outbox: ByteCount::from_mib(8),
             outbox_total: ByteCount::from_mib(64),
             neighbours: 4_096,
             questions: 256,

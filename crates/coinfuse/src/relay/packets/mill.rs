@@ -40,6 +40,7 @@ pub(super) struct Mill {
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
+    pub(super) ledger_failed: bool,
 }
 
 /// Where packets go in. Who waits for room waits in turn, each lane with one packet.
@@ -152,7 +153,10 @@ impl Mill {
         let taken = match taken {
             Ok(taken) => taken,
             Err(error) => {
-                tracing::error!(%error, "packets could not be written down and were dropped");
+                // Once: it stays so until the relay is started again.
+                if !core::mem::replace(&mut self.ledger_failed, true) {
+                    tracing::error!(%error, "packets cannot be written down and are dropped");
+                }
                 self.counters.add(Event::Unrecorded, admitted.len());
                 return Vec::new();
             }

@@ -57,7 +57,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What a relay needs to take packets.
+/// What a relay needs to take packets. Those that it has when it stops are lost: nothing but the
+/// keys and the spent vouchers is on disk.
 #[derive(Clone)]
 pub struct PacketSetup {
     /// The file with the keys, which is made if there is none.
@@ -166,6 +167,7 @@ impl Packets {
             counters: Arc::clone(&counters),
             clock: around.clock,
             stop: around.stop.clone(),
+            ledger_failed: false,
         };
         let (thread, hopper, ready) = mill.start().map_err(PacketsError::Thread)?;
         let limits = setup.limits;

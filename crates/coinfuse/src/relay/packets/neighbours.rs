@@ -27,8 +27,8 @@ struct Lane {
 
 struct Neighbour {
     hub: Arc<Hub>,
+    relay: RelayId,
     to: Addressee,
-    route: Route,
     lane: Option<Lane>,
 }
 
@@ -37,12 +37,12 @@ struct Lost;
 
 /// Empties a neighbour's outbox until nothing has come for a while, or the neighbour is not there.
 /// Nobody but this task waits for the neighbour.
-pub(super) async fn run(hub: Arc<Hub>, relay: RelayId, route: Route, wake: Arc<Notify>) {
+pub(super) async fn run(hub: Arc<Hub>, relay: RelayId, wake: Arc<Notify>) {
     let stop = hub.stop.clone();
     let neighbour = Neighbour {
         to: Addressee::Relay(relay),
+        relay,
         hub,
-        route,
         lane: None,
     };
     let _stopped = stop.run_until_cancelled(neighbour.run(wake)).await;
@@ -81,12 +81,14 @@ impl Neighbour {
             return Ok(());
         }
         self.lane = None;
-        let lane = self.lane.insert(open(&self.hub, &self.route).await?);
+        let lane = self.lane.insert(open(&self.hub, &self.relay).await?);
         lane.sender.send(frame).await.map_err(|_| Lost)
     }
 }
 
-async fn open(hub: &Hub, route: &Route) -> Result<Lane, Lost> {
+async fn open(hub: &Hub, relay: &RelayId) -> Result<Lane, Lost> {
+    // Where it is now: it may have moved.
+    let route = hub.route(relay).ok_or(Lost)?;
     let link = hub.links.get(route.key, &route.addresses).await;
     let link = link.map_err(|_| Lost)?;
     // A neighbour that gives no stream is as good as away.

@@ -9,6 +9,7 @@ use coinfuse_onion::{Frame, NextHop};
 use coinfuse_wire::{PacketSize, RelayId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 /// Does what the mill hands over, each thing at its time, until the relay stops.
@@ -26,7 +27,11 @@ pub(super) async fn run(hub: Arc<Hub>, mut ready: mpsc::Receiver<Vec<Work>>) {
         tokio::select! {
             () = hub.stop.cancelled() => return,
             batch = ready.recv() => match batch {
-                Some(batch) => batch.into_iter().for_each(|work| hub.act_later(&mut hold, work)),
+                Some(batch) => {
+                    batch.into_iter().for_each(|work| hub.act_later(&mut hold, work));
+                    // Lets the neighbours' tasks empty their queues before the next batch.
+                    yield_now().await;
+                }
                 None => return,
             },
             () = sleep(until_next.unwrap_or_default()), if until_next.is_some() => {}
@@ -75,10 +80,9 @@ impl Hub {
             return Err(Event::Circle);
         }
         if !self.outboxes().is_open(to) {
-            let route = self.route(&relay).ok_or(Event::NoRoute)?;
+            self.route(&relay).ok_or(Event::NoRoute)?;
             let wake = self.open_outbox(to).ok_or(Event::Congested)?;
-            let hub = Arc::clone(self);
-            tokio::spawn(neighbours::run(hub, relay, route, wake));
+            tokio::spawn(neighbours::run(Arc::clone(self), relay, wake));
         }
         self.push(to, frame, Event::Congested)
     }

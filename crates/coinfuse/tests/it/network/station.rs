@@ -2,15 +2,19 @@
 
 use coinfuse::keys::{MasterSeed, Purpose};
 use coinfuse::link::LinkLimits;
-use coinfuse::relay::{ChannelPolicy, Channels, ExtendPolicy, Relay, RelayLimits, RelaySetup};
+use coinfuse::relay::{
+    ChannelPolicy, Channels, ExtendPolicy, MempoolService, PacketLimits, PacketSetup, Relay,
+    RelayLimits, RelaySetup,
+};
 use coinfuse::store::{Ledger, LedgerConfig};
 use coinfuse::treasury::{Treasury, TreasuryConfig};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
 use coinfuse_directory::{
-    Descriptor, DescriptorBody, ExitPolicy, Identity, MintOffer, OnionKey, RelayKeys,
+    Descriptor, DescriptorBody, ExitPolicy, Identity, MintOffer, OnionKey, PacketPrice, RelayKeys,
     VoucherKey as PublishedVoucherKey,
 };
+use coinfuse_onion::RingConfig;
 use coinfuse_testkit::{DelayedUdp, LinkConfig};
 use coinfuse_voucher::{Keyring, MintId, Policy, PurseConfig, Unit, Verifier, VoucherKey};
 use coinfuse_wire::{Msat, Price, Rate, UnixTime};
@@ -38,6 +42,10 @@ pub(crate) struct RelayPlan {
     pub(crate) links: LinkLimits,
     /// The path to it.
     pub(crate) path: Option<LinkConfig>,
+    /// What packets cost, if it takes any.
+    pub(crate) packets: Option<PacketPrice>,
+    /// Delivery to the Bitcoin network, for packets.
+    pub(crate) mempool: Option<MempoolService>,
     /// False for a relay that publishes the mint and does not accept it.
     pub(crate) accepts_the_mint: bool,
 }
@@ -51,12 +59,29 @@ impl Default for RelayPlan {
             limits: RelayLimits::default(),
             links: LinkLimits::default(),
             path: None,
+            packets: None,
+            mempool: None,
             accepts_the_mint: true,
         }
     }
 }
 
 impl RelayPlan {
+    /// What the relay needs to take packets, with its keys in this file.
+    fn packets(&self, keys: PathBuf) -> Option<PacketSetup> {
+        self.packets.map(|price| PacketSetup {
+            keys,
+            ring: RingConfig {
+                tags: 10_000,
+                ..RingConfig::default()
+            },
+            price,
+            max_delay: Duration::from_secs(60),
+            limits: PacketLimits::default(),
+            mempool: self.mempool.clone(),
+        })
+    }
+
     /// An exit to this machine.
     pub(crate) fn exit() -> Self {
         Self::exit_by(LOOPBACK, || {
@@ -168,6 +193,7 @@ impl Station {
     fn recipe(&self) -> impl FnOnce() -> RelaySetup + Send + 'static {
         let (seed, plan, path) = (self.seed.clone(), self.plan.clone(), self.ledger.clone());
         let listen = self.listen;
+        let packets = plan.packets(path.with_extension("packet-keys"));
         let (mints, keyring) = match plan.accepts_the_mint {
             true => (vec![self.offer.clone()], self.keyring.clone()),
             false => (vec![], Keyring::new()),
@@ -199,7 +225,7 @@ impl Station {
             mints,
             exit: plan.exit.map(|make| make()),
             extend: ExtendPolicy::Anywhere,
-            packets: None,
+            packets,
             limits: plan.limits,
             link_limits: plan.links,
         }
@@ -207,6 +233,11 @@ impl Station {
 
     pub(crate) fn relay(&self) -> &Arc<Relay> {
         &self.running.as_ref().expect("the relay runs").relay
+    }
+
+    /// What packets cost from the next start on.
+    pub(crate) fn charge_for_packets(&mut self, price: PacketPrice) {
+        self.plan.packets = Some(price);
     }
 
     pub(crate) fn price(&self) -> Price {
@@ -301,6 +332,11 @@ impl Station {
         if !self.plan.policy.is_empty() {
             body.services = [coinfuse_wire::ServiceCode::EXIT].into_iter().collect();
         }
+        if self.plan.mempool.is_some() {
+            body.services.insert(coinfuse_wire::ServiceCode::MEMPOOL);
+        }
+        let running = self.running.as_ref();
+        body.packets = running.and_then(|running| running.relay.packet_offer());
         body.addresses = vec![address];
         body.sign(&identity).unwrap()
     }

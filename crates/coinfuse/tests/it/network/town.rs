@@ -7,6 +7,7 @@ use coinfuse_directory::{Directory, MintOffer, MintUnit};
 use coinfuse_testkit::{TestMint, Unit};
 use coinfuse_voucher::{MintId, Purse, PurseConfig};
 use coinfuse_wire::{ByteCount, Msat, Rate};
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -21,7 +22,12 @@ pub(crate) struct Plan {
     pub(crate) relays: Vec<RelayPlan>,
     pub(crate) client: ClientConfig,
     pub(crate) funds: Msat,
+    /// How long the client waits for the mint.
+    pub(crate) mint_timeout: Duration,
 }
+
+/// Long enough for a busy machine.
+pub(crate) const MINT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Plan {
     /// As many relays as a circuit has hops, and top-ups that are small.
@@ -35,6 +41,7 @@ impl Plan {
             relays,
             client,
             funds: PLENTY,
+            mint_timeout: MINT_TIMEOUT,
         }
     }
 
@@ -95,7 +102,7 @@ impl Town {
         // As elsewhere: a client that is busy with data does not keep the mint waiting.
         let elsewhere = Elsewhere::start();
         let mint = elsewhere.run(TestMint::start(Unit::Msat)).await;
-        let purse = open_purse(&folder, "purse", &mint).await;
+        let purse = open_purse(&folder, "purse", &mint, plan.mint_timeout).await;
         if !plan.funds.is_zero() {
             fund(&purse, &mint, plan.funds).await;
         }
@@ -121,6 +128,9 @@ impl Town {
             relays.push(station);
         }
         let directory = directory(&relays);
+        for relay in &relays {
+            relay.relay().set_directory(directory.clone());
+        }
         let mut config = plan.client;
         if let Some(channels) = &mut config.channels {
             channels.file = folder.path().join("channels");
@@ -174,6 +184,20 @@ impl Town {
         self.client.set_directory(directory(chosen));
     }
 
+    /// Tells client and relays of all relays as they are now.
+    pub(crate) fn tell_everybody(&self) {
+        let directory = directory(&self.relays);
+        for relay in &self.relays {
+            relay.relay().set_directory(directory.clone());
+        }
+        self.client.set_directory(directory);
+    }
+
+    /// Where the purse's files are.
+    pub(crate) fn purse_folder(&self) -> PathBuf {
+        self.folder.path().join("purse")
+    }
+
     /// What a first payment to one hop is.
     pub(crate) fn first_payment(&self, relay: usize) -> Msat {
         let price = self.relays[relay].price();
@@ -183,7 +207,7 @@ impl Town {
 
     /// A purse of somebody else, empty, at another mint.
     pub(crate) async fn purse_at(&self, name: &str, mint: &TestMint) -> Purse {
-        open_purse(&self.folder, name, mint).await
+        open_purse(&self.folder, name, mint, MINT_TIMEOUT).await
     }
 }
 
@@ -196,10 +220,11 @@ pub(crate) fn directory<'a>(relays: impl IntoIterator<Item = &'a Station>) -> Di
     directory
 }
 
-async fn open_purse(folder: &TempDir, name: &str, mint: &TestMint) -> Purse {
+async fn open_purse(folder: &TempDir, name: &str, mint: &TestMint, timeout: Duration) -> Purse {
     let id = mint_id(mint);
     let mut config = PurseConfig::new(folder.path().join(name), vec![id], [8; 32]);
     config.rate_limit = false;
+    config.timeout = timeout;
     Purse::open(&config).await.unwrap()
 }
 

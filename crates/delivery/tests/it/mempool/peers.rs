@@ -3,7 +3,8 @@
 use super::{package, single, transaction};
 use bitcoin::consensus::serialize;
 use coinfuse_delivery::mempool::{
-    Answer, Broadcaster, Mempool, Network, PeerConfig, Rejection, Submission, Transport, Way,
+    Answer, Broadcaster, Mempool, Network, PeerConfig, Rejection, Submission, Transport, Trouble,
+    Way,
 };
 use coinfuse_testkit::{BitcoinPeer, Misbehaviour};
 use core::net::SocketAddr;
@@ -279,6 +280,19 @@ async fn without_any_peer_nothing_is_handed_over() {
         broadcast(config, &sent).await,
         Rejection::Unavailable.into()
     );
+}
+
+#[tokio::test]
+async fn the_operator_is_told_that_no_peer_is_there() {
+    let mut config = config(&[]);
+    config.peers = vec![nobody(), nobody()];
+    let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
+    let way = Way::Peers(Broadcaster::new(Network::Regtest, config));
+    let mempool = Mempool::new(way, 1).on_trouble(move |why| told.send(why).unwrap());
+    let request = single(&transaction(1, 1)).encode();
+    let answer = mempool.deliver(&request, Duration::ZERO, SEED).await;
+    assert_eq!(answer, Rejection::Unavailable.into());
+    assert_eq!(tell.try_recv(), Ok(Trouble::NoPeer));
 }
 
 #[tokio::test]

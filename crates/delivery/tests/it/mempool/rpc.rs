@@ -3,7 +3,7 @@
 use super::{package, single, transaction};
 use bitcoin::consensus::serialize;
 use coinfuse_delivery::mempool::{
-    Answer, Mempool, Rejection, Rpc, RpcAuth, RpcConfig, RpcError, Way,
+    Answer, Mempool, Rejection, Rpc, RpcAuth, RpcConfig, RpcError, Trouble, Way,
 };
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -242,11 +242,25 @@ async fn a_node_that_is_down_makes_the_relay_unavailable() {
     let submission = single(&transaction(1, 1));
     let rpc = rpc(address);
     assert_eq!(rpc.submit(&submission).await, Err(RpcError::Unreachable));
-    let mempool = Mempool::new(Way::Node(rpc), 1);
+    let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
+    let mempool = Mempool::new(Way::Node(rpc), 1).on_trouble(move |why| told.send(why).unwrap());
     let answer = mempool
         .deliver(&submission.encode(), Duration::ZERO, SEED)
         .await;
     assert_eq!(answer, Rejection::Unavailable.into());
+    assert_eq!(tell.try_recv(), Ok(Trouble::Node(RpcError::Unreachable)));
+}
+
+/// What is the sender's fault, or nobody's, is no news for the operator.
+#[tokio::test]
+async fn a_node_that_refuses_a_transaction_is_no_trouble() {
+    let (address, _asked) = node(vec![not_allowed("dust")]).await;
+    let mempool = Mempool::new(Way::Node(rpc(address)), 1).on_trouble(|why| panic!("{why}"));
+    let submission = single(&transaction(1, 1));
+    let answer = mempool
+        .deliver(&submission.encode(), Duration::ZERO, SEED)
+        .await;
+    assert_eq!(answer, Rejection::Policy.into());
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 use super::*;
+use crate::client::packets::blame::Blames;
 use crate::client::packets::testing::{
     DAY, ERRAND, NOW, PREFIX, PRICE, bought, directory, id, journey, need, relay, voucher,
 };
 use coinfuse_directory::DescriptorBody;
-use coinfuse_wire::PacketSize;
+use coinfuse_wire::{Instant, PacketSize};
 use std::time::Duration;
 
 fn town() -> Directory {
@@ -27,6 +28,7 @@ fn take(stock: &mut Stock, directory: &Directory, excluded: &[u8]) -> Option<Rea
         directory,
         now: NOW,
         excluded: &excluded,
+        blames: &Weights::default(),
     };
     stock.take(ERRAND, &need(), &view, 5)
 }
@@ -37,6 +39,7 @@ fn sweep(stock: &mut Stock, directory: &Directory, now: UnixTime) -> Msat {
         directory,
         now,
         excluded: &excluded,
+        blames: &Weights::default(),
     };
     stock.sweep(&view, |_| need())
 }
@@ -102,7 +105,8 @@ fn a_journey_with_a_leg_missing_leaves_vouchers_over() {
 #[test]
 fn vouchers_beyond_the_cap_are_left_alone() {
     let mut stock = Stock::default();
-    let mut left = Msat::new(64 * 3);
+    // One journey, and nearly one voucher that is left over.
+    let mut left = Msat::new(3 * 64 + 256 + 63);
     let reserve = |value| match left.checked_sub(value) {
         Some(rest) => {
             left = rest;
@@ -110,8 +114,12 @@ fn vouchers_beyond_the_cap_are_left_alone() {
         }
         None => false,
     };
-    stock.adopt(bought(1, &[1, 2, 3], &[4, 5, 1]), &PREFIX, reserve);
-    assert_eq!((stock.len(), stock.value()), ((0, 3), Msat::new(192)));
+    let mut purse = bought(1, &[1, 2, 3], &[4]);
+    purse.extend(bought(2, &[1, 2, 3], &[4]));
+    purse.extend(bought(3, &[1], &[2, 3]).split_off(1));
+    stock.adopt(purse, &PREFIX, reserve);
+    assert_eq!(stock.len(), (1, 0));
+    assert_eq!(stock.value(), Msat::new(3 * 64 + 256));
 }
 
 #[test]
@@ -168,6 +176,7 @@ fn a_journey_is_made_only_while_its_relays_take_it() {
         directory: &directory,
         now: NOW,
         excluded: &excluded,
+        blames: &Weights::default(),
     };
     let large = Errand {
         size: PacketSize::Large,
@@ -237,9 +246,41 @@ fn the_lot_decides_which_journey_is_made() {
             directory: &directory,
             now: NOW,
             excluded: &excluded,
+            blames: &Weights::default(),
         };
         let ready = stock.take(ERRAND, &need(), &view, lot).unwrap();
         ready.journey.number
     };
     assert_eq!([0, 1, 2, 3].map(numbers), [0, 1, 2, 0]);
+}
+
+#[test]
+fn a_journey_with_less_blame_goes_first() {
+    let mut stock = stocked([
+        journey(1, &[1, 2], &[1]),
+        journey(2, &[3, 2], &[3]),
+        journey(3, &[4, 2], &[4]),
+    ]);
+    let mut blames = Blames::default();
+    let now = Instant::from_epoch(Duration::ZERO);
+    blames.lost([1, 2, 3].map(id), now);
+    blames.lost([id(3)], now);
+    blames.not_served(id(2), now);
+    let (excluded, directory) = (BTreeSet::new(), town());
+    let view = View {
+        directory: &directory,
+        now: NOW,
+        excluded: &excluded,
+        blames: &blames.weights(now),
+    };
+    let mut take = || {
+        let lightest = stock.lightest(ERRAND, &need(), &view);
+        let ready = stock.take(ERRAND, &need(), &view, 7)?;
+        Some((ready.journey.number, lightest?))
+    };
+    assert_eq!(
+        [take(), take(), take()],
+        [Some((3, 2)), Some((1, 3)), Some((2, 4))]
+    );
+    assert_eq!(take(), None);
 }
