@@ -2,11 +2,11 @@
 
 use coinfuse_directory::sync::{Answer, BucketSet, Difference, Listings, Request, Summary};
 use coinfuse_directory::{
-    Descriptor, DescriptorBody, Directory, ExitNeed, History, Identity, LinkKey, MintOffer,
-    MintUnit, OnionKey, PathConstraints, Price, RelayKeys, UnverifiedDescriptor, VoucherKey,
-    select_path,
+    Audit, AuditConfig, Descriptor, DescriptorBody, Directory, ExitNeed, History, Identity,
+    LinkKey, MintOffer, MintUnit, OnionKey, PathConstraints, Price, RelayKeys,
+    UnverifiedDescriptor, View, VoucherKey, select_path,
 };
-use coinfuse_wire::{ByteCount, Encode, Rate, ServiceCode, UnixTime};
+use coinfuse_wire::{ByteCount, Encode, Instant, Rate, ServiceCode, UnixTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::OnceLock;
@@ -134,6 +134,15 @@ fn comparing(c: &mut Criterion) {
     let listings = Listings::of(directory, &BucketSet::ALL);
     c.bench_function("difference of 10,000", |b| {
         b.iter(|| Difference::between(directory, &listings));
+    });
+    let mut audit = Audit::new(AuditConfig::default());
+    let view = View {
+        ours: directory,
+        differing: BucketSet::ALL,
+        listings: &listings,
+    };
+    c.bench_function("audit of 10,000", |b| {
+        b.iter(|| audit.heard(&"source", &view, Instant::ZERO));
     });
 }
 

@@ -73,7 +73,8 @@ impl History {
     ///
     /// Call it before choosing paths, and again when there is
     /// [no guard](crate::SelectError::NoGuard). `constraints` are those of all paths, and not of one
-    /// target. A guard that comes back takes its old place, so somebody who keeps a client from
+    /// target. Do it with a directory that several sources were asked for: guards drawn from what a
+    /// single source lists are that source's choice. A guard that comes back takes its old place, so somebody who keeps a client from
     /// reaching its guards gains little: the new ones are as few, and last as long.
     pub fn tend_guards(
         &mut self,

@@ -29,12 +29,18 @@ type Chosen<'a> = Vec<&'a Arc<Descriptor>>;
 impl<'a> Search<'a> {
     pub(super) fn new(
         constraints: &'a PathConstraints,
-        candidates: Candidates<'a>,
+        mut candidates: Candidates<'a>,
         seed: [u8; 32],
     ) -> Self {
+        let (operators, looked_at) = distinct_operators(&candidates.middles, constraints);
+        if looked_at > 8 * constraints.hops {
+            // Few fit: look at all once, and not again for each place.
+            let fits = |one: &Weighted<'_>| constraints.may_carry(one.relay);
+            candidates.middles.retain(fits);
+        }
         let budget = |total| Budget::new(total, &candidates.middles);
         Self {
-            operators: distinct_operators(&candidates.middles, constraints),
+            operators,
             rules: Rules {
                 constraints,
                 budget: constraints.total.map(budget),
@@ -135,21 +141,22 @@ impl<'a> Search<'a> {
     }
 }
 
+/// As many fitting relays of distinct operators as a path has hops, and how many were looked at.
 fn distinct_operators<'a>(
     middles: &[Weighted<'a>],
     constraints: &PathConstraints,
-) -> Vec<&'a Arc<Descriptor>> {
+) -> (Vec<&'a Arc<Descriptor>>, usize) {
     let mut found: Vec<&'a Arc<Descriptor>> = Vec::with_capacity(constraints.hops);
-    for Weighted { relay, .. } in middles {
+    for (looked_at, Weighted { relay, .. }) in middles.iter().enumerate() {
         if found.len() == constraints.hops {
-            break;
+            return (found, looked_at);
         }
         let is_new = !found.iter().any(|other| same_operator(relay, other));
         if is_new && constraints.may_carry(relay) {
             found.push(relay);
         }
     }
-    found
+    (found, middles.len())
 }
 
 /// What holds for a path as a whole.
