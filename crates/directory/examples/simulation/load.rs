@@ -32,6 +32,7 @@ pub(crate) fn run(world: &mut World, clients: u32) -> (Chart, Vec<Hops>) {
         let used = used(world, &paths);
         let name = match round {
             0 => "by claims alone".to_owned(),
+            1 => "after 1 round of telling load".to_owned(),
             _ => format!("after {round} rounds of telling load"),
         };
         print_row(&name, world, &used);
