@@ -135,7 +135,7 @@ pub(crate) fn swarm(
     config: &DiscoveryConfig,
     store: Store,
 ) -> Result<Swarm<Behaviour>, noise::Error> {
-    let pair = crate::keys::keypair(config.peer_seed);
+    let pair = crate::keys::keypair(*config.peer_seed);
     let transport = transport(&pair, config.private_addresses)?;
     let swarm_config = libp2p::swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(config.timing.idle)

@@ -7,6 +7,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// What a node does for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +24,14 @@ pub enum Role {
 pub struct DiscoveryConfig {
     /// Relay or client.
     pub role: Role,
-    /// What the peer's key grows from: for a relay a secret of its own, which stays the same, and for
-    /// a client fresh random bytes at each start. Everything random follows from it and `seed`.
-    pub peer_seed: [u8; 32],
-    /// 32 fresh random bytes at each start.
-    pub seed: [u8; 32],
+    /// What the peer's key grows from.
+    pub(crate) peer_seed: Zeroizing<[u8; 32]>,
+    /// What everything random follows from.
+    pub(crate) seed: Zeroizing<[u8; 32]>,
     /// Where to listen (TCP). Port 0 is any port. Empty for a client.
     pub listen: Vec<SocketAddr>,
-    /// Where others reach this node, if that is not where it listens.
+    /// Where others reach this node. If empty, where it listens, as far as that is on the public
+    /// Internet or [`private_addresses`](Self::private_addresses) is set.
     pub external: Vec<SocketAddr>,
     /// Whom to ask when nobody else is known. More than one, of different people, so that none of
     /// them decides alone what the network looks like.
@@ -51,12 +52,13 @@ pub struct DiscoveryConfig {
 }
 
 impl DiscoveryConfig {
-    /// A relay whose key grows from `peer_seed`; `seed` is 32 fresh random bytes.
+    /// A relay. Its key on connections grows from the secret `peer_seed`, which is for that only and
+    /// stays the same; `seed` is 32 fresh random bytes.
     pub fn relay(peer_seed: [u8; 32], seed: [u8; 32]) -> Self {
         Self {
             role: Role::Relay,
-            peer_seed,
-            seed,
+            peer_seed: Zeroizing::new(peer_seed),
+            seed: Zeroizing::new(seed),
             listen: Vec::new(),
             external: Vec::new(),
             bootstrap: Vec::new(),
@@ -69,7 +71,7 @@ impl DiscoveryConfig {
         }
     }
 
-    /// A client; `seed` is 32 fresh random bytes.
+    /// A client, known by another key at each start; `seed` is 32 fresh random bytes.
     pub fn client(seed: [u8; 32]) -> Self {
         Self {
             role: Role::Client,

@@ -127,7 +127,9 @@ impl Sources {
             known.failures = 0;
             known.heard = Some(now);
         }
-        if self.role == Role::Relay && !self.is_bootstrap(peer) && draw.below(ROTATION) == 0 {
+        // One of bad standing is not let go, or it would come back with a good one.
+        let goes_round = self.role == Role::Relay && !self.is_bootstrap(peer);
+        if goes_round && self.is_sound(peer, now) && draw.below(ROTATION) == 0 {
             self.let_go(peer);
         }
         finding
@@ -175,32 +177,41 @@ impl Sources {
         self.known.get(peer)?.source.relay
     }
 
-    fn wanted(&self) -> usize {
-        match self.role {
-            Role::Relay => RELAY_SOURCES,
-            Role::Client => CLIENT_SOURCES,
-        }
-    }
-
     fn fill(&mut self, directory: &Directory, draw: &mut Draw, now: Instant) {
         for source in self.bootstrap.clone() {
             self.take(source, now);
         }
-        let missing = |sources: &Self| sources.wanted().saturating_sub(sources.known.len());
-        while missing(self) > 0
+        while self.missing(now) > 0
             && let Some(source) = self.met.pop()
         {
             self.take(source, now);
         }
         // Twice as many as are missing, since some are known or shunned.
-        let count = missing(self) * 2;
+        let count = self.missing(now) * 2;
         if count > 0 {
             for source in draw.sample(directory.iter().filter_map(|one| source_of(one)), count) {
-                if missing(self) > 0 {
+                if self.missing(now) > 0 {
                     self.take(source, now);
                 }
             }
+            // Some may have had to make room.
+            let kept = self.audit.next(usize::MAX, now, draw.seed());
+            self.known.retain(|peer, _| kept.contains(peer));
         }
+    }
+
+    /// How many sources there should be beside those in bad standing.
+    fn missing(&self, now: Instant) -> usize {
+        let wanted = match self.role {
+            Role::Relay => RELAY_SOURCES,
+            Role::Client => CLIENT_SOURCES,
+        };
+        let sound = self.known.keys().filter(|peer| self.is_sound(peer, now));
+        wanted.saturating_sub(sound.count())
+    }
+
+    fn is_sound(&self, peer: &PeerId, now: Instant) -> bool {
+        self.audit.standing(peer, now) < Standing::Bad
     }
 
     fn take(&mut self, source: Source, now: Instant) {

@@ -21,7 +21,7 @@ use crate::news::News;
 use crate::session::{InFlight, Session};
 use crate::sources::{Source, Sources};
 use crate::store::Store;
-use coinfuse_directory::{Descriptor, Directory};
+use coinfuse_directory::{AddressClass, Descriptor, Directory};
 use coinfuse_wire::Instant;
 use compare::Checking;
 use core::time::Duration;
@@ -208,7 +208,7 @@ impl Node {
             }
         }
         let external: Vec<Multiaddr> = match config.external.is_empty() {
-            true => self.swarm.listeners().cloned().collect(),
+            true => self.listening_where_it_counts(config.private_addresses),
             false => config
                 .external
                 .iter()
@@ -219,6 +219,16 @@ impl Node {
             self.swarm.add_external_address(address);
         }
         Ok(())
+    }
+
+    /// Where this node listens, as far as others can be expected to reach that.
+    fn listening_where_it_counts(&self, private_addresses: bool) -> Vec<Multiaddr> {
+        let counts = |multiaddr: &&Multiaddr| {
+            let socket = crate::address::to_socket(multiaddr);
+            let is_global = |ip| AddressClass::of(ip).is_global();
+            socket.is_some_and(|socket| private_addresses || is_global(socket.ip()))
+        };
+        self.swarm.listeners().filter(counts).cloned().collect()
     }
 
     /// Takes in what was kept of the directory, away from the threads that move data.

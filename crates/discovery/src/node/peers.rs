@@ -29,6 +29,7 @@ const MAX_PROBES: usize = 8;
 struct Peer {
     connections: u32,
     relay: bool,
+    introduced: bool,
     questions: TokenBucket,
     descriptors: TokenBucket,
 }
@@ -54,6 +55,7 @@ impl Peers {
         let new = || Peer {
             connections: 0,
             relay: false,
+            introduced: false,
             questions: TokenBucket::new(256, Duration::from_millis(50)),
             descriptors: TokenBucket::new(1024, Duration::from_millis(20)),
         };
@@ -145,10 +147,12 @@ impl Node {
             return;
         };
         let speaks = |protocol: &StreamProtocol| info.protocols.contains(protocol);
-        if let Some(peer) = self.peers.connected.get_mut(&peer_id) {
-            peer.relay = speaks(&codec::PROTOCOL);
-        }
-        if speaks(&MEETING_PROTOCOL) && self.sources.is_bootstrap(&peer_id) {
+        let Some(peer) = self.peers.connected.get_mut(&peer_id) else {
+            return;
+        };
+        peer.relay = speaks(&codec::PROTOCOL);
+        let again = core::mem::replace(&mut peer.introduced, true);
+        if !again && speaks(&MEETING_PROTOCOL) && self.sources.is_bootstrap(&peer_id) {
             self.meet_at(peer_id);
         }
     }

@@ -1,7 +1,7 @@
 //! Nodes that do not behave.
 
 use crate::stranger::Stranger;
-use crate::town::{Town, descriptor, eventually, identity, known, until};
+use crate::town::{Town, descriptor, eventually, identity, known, offer, until};
 use coinfuse_directory::sync::{Answer, RawDescriptor, Request};
 use coinfuse_directory::{Descriptor, DescriptorError, Directory, PeerKey, Standing};
 use coinfuse_discovery::{Discovery, RecordError, check_record, record_key};
@@ -154,6 +154,30 @@ async fn the_dht_stores_what_can_be_believed_and_nothing_else() {
     until(&relay.node, |directory| directory.len() == 3).await;
     let stored = known(&relay.node);
     assert_eq!(stored.get(&newer.relay).unwrap().sequence, newer.sequence);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_succeed_among_nodes_that_find_nothing() {
+    let town = Town::new();
+    let relays = town.relays(5).await;
+    // As many again are known as relays, are nodes of the DHT, and never find anything.
+    for number in 100..105 {
+        let useless = Stranger::new().serve(|_| Answer::Busy.to_bytes()).await;
+        let descriptor = descriptor(number, town.time.now(), |body| {
+            body.source = Some(offer(&useless));
+        });
+        let question = Request::Publish(vec![(&descriptor).into()]).to_bytes();
+        let mut friend = Stranger::new();
+        friend
+            .ask(&relays[0].address(), question)
+            .await
+            .expect("it is answered");
+    }
+    until(&relays[1].node, |directory| directory.len() == 10).await;
+    for relay in &relays[2..] {
+        let found = relays[1].node.look_up(relay.id()).await.unwrap();
+        assert_eq!(found.expect("it is found").relay, relay.id());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

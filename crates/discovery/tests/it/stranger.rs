@@ -135,6 +135,10 @@ impl Stranger {
                 break socket(&address);
             }
         };
+        self.swarm
+            .behaviour_mut()
+            .kad
+            .set_mode(Some(kad::Mode::Server));
         tokio::spawn(async move {
             loop {
                 let event = self.swarm.select_next_some().await;

@@ -1,7 +1,8 @@
 //! Networks for tests.
 
 use coinfuse_directory::{
-    Descriptor, DescriptorBody, Directory, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey,
+    Descriptor, DescriptorBody, Directory, Identity, LinkKey, OnionKey, RelayKeys, SourceOffer,
+    VoucherKey,
 };
 use coinfuse_discovery::{Clock, Discovery, DiscoveryConfig, PeerAddress, Timing};
 use coinfuse_wire::{RelayId, UnixTime};
@@ -71,6 +72,14 @@ pub(crate) fn descriptor(
     change(&mut body);
     body.sign(&identity)
         .expect("a test's descriptor is in bounds")
+}
+
+/// A public peer key and address as a descriptor names them.
+pub(crate) fn offer(peer: &PeerAddress) -> SourceOffer {
+    SourceOffer {
+        key: peer.key,
+        addresses: vec![peer.address],
+    }
 }
 
 /// A relay that runs, until this is dropped.
