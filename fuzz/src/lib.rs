@@ -11,6 +11,7 @@ mod laws;
 mod machines;
 mod mempool;
 mod onion;
+mod sync;
 mod target;
 mod voucher;
 mod wire;
@@ -23,6 +24,7 @@ pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
 pub use mempool::{mempool_session, mempool_submission};
 pub use onion::{onion_build, onion_lane, onion_peel, onion_record, onion_reply, onion_reply_path};
+pub use sync::{DIRECTORY, directory_answer, directory_question, directory_snapshot};
 pub use target::target;
 pub use voucher::voucher;
 pub use wire::wire;
@@ -31,7 +33,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -42,7 +44,10 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("circuit_operations", circuit_operations),
     ("circuit_records", circuit_records),
     ("descriptor", descriptor),
+    ("directory_answer", directory_answer),
     ("directory_file", directory_file),
+    ("directory_question", directory_question),
+    ("directory_snapshot", directory_snapshot),
     ("exit_policy", exit_policy),
     ("mempool_session", mempool_session),
     ("mempool_submission", mempool_submission),
