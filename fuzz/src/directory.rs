@@ -1,10 +1,10 @@
 use crate::NOW;
 use crate::laws::{canonical, choose, text};
 use coinfuse_directory::{
-    AddressClass, AddressPattern, DirectoryFile, ExitPolicy, MintOffer, MintUrl, Rule,
-    UnverifiedDescriptor,
+    AddressClass, AddressPattern, Descriptor, DescriptorBody, DirectoryFile, ExitPolicy, History,
+    MintOffer, MintUrl, Rule, UnverifiedDescriptor,
 };
-use coinfuse_wire::RelayId;
+use coinfuse_wire::{RelayId, ServiceCode};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A descriptor keeps its bytes, survives its one-line form, and is believed only if it is signed.
@@ -20,7 +20,20 @@ pub fn descriptor(data: &[u8]) {
     if let Ok(verified) = descriptor.verify(NOW) {
         assert_eq!(verified.relay, relay);
         assert!(verified.published <= verified.expires);
+        claims(&verified);
     }
+}
+
+/// What is told of a relay is within its bounds, and offered is what is listed.
+fn claims(descriptor: &Descriptor) {
+    assert!(descriptor.family.len() <= DescriptorBody::MAX_FAMILY);
+    assert!(descriptor.blinded_ids.len() <= DescriptorBody::MAX_BLINDED_IDS);
+    assert!(descriptor.work_bits() <= 256);
+    assert!(descriptor.work.is_some() || descriptor.work_bits() == 0);
+    for code in (0..80).chain([u16::MAX]).map(ServiceCode::new) {
+        assert_eq!(descriptor.offers(code), descriptor.services.contains(&code));
+    }
+    assert!(History::new().weight(descriptor, NOW) >= 1);
 }
 
 /// Every line of a file is a relay, a problem, or passed over.

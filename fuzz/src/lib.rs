@@ -11,6 +11,7 @@ mod laws;
 mod machines;
 mod mempool;
 mod onion;
+mod paths;
 mod sync;
 mod target;
 mod voucher;
@@ -24,6 +25,7 @@ pub use directory::{descriptor, directory_file, exit_policy};
 pub use machines::{circuit_lane, circuit_operations};
 pub use mempool::{mempool_session, mempool_submission};
 pub use onion::{onion_build, onion_lane, onion_peel, onion_record, onion_reply, onion_reply_path};
+pub use paths::{directory_history, directory_paths};
 pub use sync::{DIRECTORY, directory_answer, directory_question, directory_snapshot};
 pub use target::target;
 pub use voucher::voucher;
@@ -33,7 +35,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -46,6 +48,8 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("descriptor", descriptor),
     ("directory_answer", directory_answer),
     ("directory_file", directory_file),
+    ("directory_history", directory_history),
+    ("directory_paths", directory_paths),
     ("directory_question", directory_question),
     ("directory_snapshot", directory_snapshot),
     ("exit_policy", exit_policy),
