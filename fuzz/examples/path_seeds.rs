@@ -27,12 +27,20 @@ fn main() -> Done {
     let exit = |place| [0b11, place, 20, 0];
     let relay = |place, family| [0b1, place, 10, family];
     let open = [exit(0), exit(1), relay(2, 0), relay(3, 0), relay(4, 0)].concat();
-    save("directory_paths", "open", &[&wish[..], &[5], &open].concat())?;
+    save(
+        "directory_paths",
+        "open",
+        &[&wish[..], &[5], &open].concat(),
+    )?;
     let guarded = [&wish[..], &[5], &open, &[1, 2, 0, 3, 70, 4, 190]].concat();
     save("directory_paths", "guarded", &guarded)?;
     // Two families and two subnets: one way through.
     let tight = [relay(1, 2), relay(1, 1), relay(2, 8), exit(2), relay(3, 0)].concat();
-    save("directory_paths", "tight", &[&wish[..], &[5], &tight].concat())
+    save(
+        "directory_paths",
+        "tight",
+        &[&wish[..], &[5], &tight].concat(),
+    )
 }
 
 fn some() -> Result<History, Box<dyn Error>> {
