@@ -1,7 +1,7 @@
 //! Whom to compare directories with.
 
 use crate::address::{peer_id, to_multiaddr};
-use crate::config::Role;
+use crate::config::{DiscoveryConfig, Role};
 use crate::draw::Draw;
 use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
 use coinfuse_wire::{Instant, RelayId};
@@ -55,7 +55,17 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    pub(crate) fn new(
+    pub(crate) fn of(local: PeerId, config: &DiscoveryConfig) -> Self {
+        let bootstrap = config.bootstrap.iter().map(|peer| Source {
+            peer: peer_id(&peer.key),
+            addresses: vec![to_multiaddr(peer.address)],
+            relay: None,
+        });
+        let (retry, bootstrap) = (config.timing.retry, bootstrap.collect());
+        Self::new(local, config.role, retry, config.audit, bootstrap)
+    }
+
+    fn new(
         local: PeerId,
         role: Role,
         retry: Duration,

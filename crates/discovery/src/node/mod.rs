@@ -19,7 +19,7 @@ use crate::error::StartError;
 use crate::keys::derive;
 use crate::news::News;
 use crate::session::{InFlight, Session};
-use crate::sources::{Source, Sources};
+use crate::sources::Sources;
 use crate::store::Store;
 use coinfuse_directory::{AddressClass, Descriptor, Directory};
 use coinfuse_wire::Instant;
@@ -84,19 +84,8 @@ impl Node {
             private: config.private_addresses,
         }));
         let swarm = behaviour::swarm(&config, store).map_err(|_| StartError::Keys)?;
-        let bootstrap = config.bootstrap.iter().map(|peer| Source {
-            peer: crate::address::peer_id(&peer.key),
-            addresses: vec![crate::address::to_multiaddr(peer.address)],
-            relay: None,
-        });
-        let sources = Sources::new(
-            *swarm.local_peer_id(),
-            config.role,
-            config.timing.retry,
-            config.audit,
-            bootstrap.collect(),
-        );
         let mut node = Self {
+            sources: Sources::of(*swarm.local_peer_id(), &config),
             swarm,
             role: config.role,
             limits: config.limits,
@@ -108,7 +97,6 @@ impl Node {
             own: None,
             announced: false,
             peers: Peers::new(),
-            sources,
             sessions: HashMap::new(),
             in_flight: InFlight::new(),
             checking: FuturesUnordered::new(),
@@ -138,6 +126,8 @@ impl Node {
                 command = self.commands.recv() => match command {
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;
+                        // Nothing listens any more when this is told.
+                        drop(self);
                         let _gone = stopped.send(());
                         return;
                     }

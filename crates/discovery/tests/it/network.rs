@@ -102,6 +102,20 @@ async fn a_client_starts_with_what_it_knew_and_needs_no_bootstrap_peer_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_starts_again_is_the_same_peer_at_the_same_address() {
+    let town = Town::new();
+    let relay = town.relay(0, &[]).await;
+    let address = relay.address();
+    relay.node.shutdown().await;
+
+    let again = town.relay_at(address.address, 0, &[]).await;
+    assert_eq!(again.address(), address);
+    again.publish(|_| {}).await;
+    let client = town.client(&[address]).await;
+    until(&client, |directory| directory.get(&again.id()).is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_of_ten_die_and_the_others_carry_on() {
     let mut town = Town::new();
     town.timing.settle = Duration::from_millis(100);

@@ -6,6 +6,7 @@ use coinfuse_directory::{
 };
 use coinfuse_discovery::{Clock, Discovery, DiscoveryConfig, PeerAddress, Timing};
 use coinfuse_wire::{RelayId, UnixTime};
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
@@ -140,9 +141,20 @@ impl Town {
 
     /// A relay that has published nothing.
     pub(crate) async fn silent_relay(&self, number: u16, bootstrap: &[PeerAddress]) -> Relay {
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        self.relay_at(anywhere, number, bootstrap).await
+    }
+
+    /// A relay that listens here, and has published nothing.
+    pub(crate) async fn relay_at(
+        &self,
+        address: SocketAddr,
+        number: u16,
+        bootstrap: &[PeerAddress],
+    ) -> Relay {
         let mut config = DiscoveryConfig::relay(seed(number, 2), seed(number, 3));
         self.furnish(&mut config, bootstrap);
-        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.listen = vec![address];
         let node = Discovery::start(config).await.expect("it starts");
         Relay {
             number,
