@@ -38,7 +38,14 @@ fn main() -> Done {
         let answer = DIRECTORY.answer(&request).unwrap_or(Answer::Published(1));
         save("directory_answer", name, &answer.to_bytes())?;
     }
-    save("directory_answer", "busy", &Answer::Busy.to_bytes())?;
+    save("directory_question", "who", &Request::Who.to_bytes())?;
+    for (name, answer) in [
+        ("busy", Answer::Busy),
+        ("relay", Answer::Relay(Some(known[0].relay))),
+        ("no_relay", Answer::Relay(None)),
+    ] {
+        save("directory_answer", name, &answer.to_bytes())?;
+    }
     let kept = Snapshot::of(&DIRECTORY).to_bytes();
     save("directory_snapshot", "four", &kept)?;
     save("descriptor", "claims", &claims()?)

@@ -27,6 +27,9 @@ pub enum Request {
     /// [`MAX_PUBLISHED`](Self::MAX_PUBLISHED), and the descriptors. Answered by
     /// [`Answer::Published`].
     Publish(Vec<RawDescriptor>),
+    /// Kind 5: which relay are you? A descriptor names a peer as its source; only that peer can say
+    /// that it is the relay's. Answered by [`Answer::Relay`].
+    Who,
 }
 
 impl Request {
@@ -59,6 +62,7 @@ impl Encode for Request {
                 out.u8(4);
                 put_list(out, descriptors.iter(), Self::MAX_PUBLISHED);
             }
+            Self::Who => out.u8(5),
         }
     }
 }
@@ -70,6 +74,7 @@ impl Decode for Request {
             2 => BucketSet::decode(reader).map(Self::Listings),
             3 => decode_ids(reader).map(Self::Descriptors),
             4 => read_list(reader, Self::MAX_PUBLISHED, "published").map(Self::Publish),
+            5 => Ok(Self::Who),
             got => Err(unknown("directory request", got)),
         }
     }
@@ -99,6 +104,8 @@ pub enum Answer {
     Published(u16),
     /// Kind 5, to any: too much is going on here; ask later, or somebody else.
     Busy,
+    /// Kind 6, to [`Request::Who`]: the relay's name, or nothing.
+    Relay(Option<RelayId>),
 }
 
 impl Answer {
@@ -109,7 +116,9 @@ impl Answer {
     /// If not, the other side is broken.
     pub fn answers(&self, request: &Request) -> bool {
         match (self, request) {
-            (Self::Busy, _) | (Self::Summary(_), Request::Summary) => true,
+            (Self::Busy, _)
+            | (Self::Summary(_), Request::Summary)
+            | (Self::Relay(_), Request::Who) => true,
             (Self::Listings(listings), Request::Listings(wanted)) => {
                 listings.iter().all(|one| wanted.contains(one.bucket()))
             }
@@ -148,6 +157,10 @@ impl Encode for Answer {
                 out.u16(*new);
             }
             Self::Busy => out.u8(5),
+            Self::Relay(relay) => {
+                out.u8(6);
+                relay.iter().for_each(|relay| out.value(relay));
+            }
         }
     }
 }
@@ -160,6 +173,8 @@ impl Decode for Answer {
             3 => read_list(reader, Request::MAX_IDS, "descriptors").map(Self::Descriptors),
             4 => reader.u16("published").map(Self::Published),
             5 => Ok(Self::Busy),
+            6 if reader.is_empty() => Ok(Self::Relay(None)),
+            6 => RelayId::decode(reader).map(Some).map(Self::Relay),
             got => Err(unknown("directory answer", got)),
         }
     }
@@ -167,7 +182,7 @@ impl Decode for Answer {
 
 impl Directory {
     /// The answer that follows from what is in the directory; `None` to [`Request::Publish`], which
-    /// the caller has to check and take in.
+    /// the caller has to check and take in, and to [`Request::Who`].
     pub fn answer(&self, request: &Request) -> Option<Answer> {
         match request {
             Request::Summary => Some(Answer::Summary(Summary::of(self))),
@@ -178,7 +193,7 @@ impl Directory {
                     known.map(|one| (&**one).into()).collect(),
                 ))
             }
-            Request::Publish(_) => None,
+            Request::Publish(_) | Request::Who => None,
         }
     }
 }

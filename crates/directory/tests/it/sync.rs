@@ -164,6 +164,9 @@ fn an_answer_has_to_fit_its_question() {
     assert_eq!(known.answer(&publish), None);
     assert!(Answer::Published(1).answers(&publish));
     assert!(!Answer::Published(2).answers(&publish));
+    assert_eq!(known.answer(&Request::Who), None);
+    assert!(Answer::Relay(None).answers(&Request::Who));
+    assert!(!Answer::Relay(None).answers(&Request::Summary));
 }
 
 #[test]
@@ -171,6 +174,11 @@ fn messages_have_these_bytes() {
     assert_eq!(Request::Summary.to_bytes(), [1, 1]);
     assert_eq!(Answer::Published(0x0102).to_bytes(), [1, 4, 1, 2]);
     assert_eq!(Answer::Busy.to_bytes(), [1, 5]);
+    assert_eq!(Request::Who.to_bytes(), [1, 5]);
+    assert_eq!(Answer::Relay(None).to_bytes(), [1, 6]);
+    let relay = [&[1, 6][..], id(1).as_bytes()].concat();
+    assert_eq!(Answer::Relay(Some(id(1))).to_bytes(), relay);
+    assert_eq!(Answer::from_bytes(&relay), Ok(Answer::Relay(Some(id(1)))));
     let empty = Answer::Summary(Summary::empty()).to_bytes();
     assert_eq!(empty, [&[1, 1][..], &[0; 32]].concat());
     let one = [&[1, 3, 1][..], id(1).as_bytes()].concat();

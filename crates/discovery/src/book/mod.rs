@@ -157,7 +157,7 @@ impl Book {
 
     /// Notes that a relay was reached where it says it is; it may get a place for that.
     pub(crate) fn reached(&mut self, relay: &RelayId) -> Admission {
-        if self.rank(relay).is_some_and(Rank::reached) {
+        if self.is_reached(relay) {
             return Admission::Unchanged;
         }
         let known = self.leave(relay).or_else(|| self.waiting.remove(relay));
@@ -165,6 +165,11 @@ impl Book {
             Some(descriptor) => self.admit_as(descriptor, true),
             None => Admission::Unchanged,
         }
+    }
+
+    /// Whether that was noted of a relay that has a place.
+    pub(crate) fn is_reached(&self, relay: &RelayId) -> bool {
+        self.rank(relay).is_some_and(Rank::reached)
     }
 
     /// Forgets what does not hold any more; who waited takes the places. Says whether anything

@@ -34,6 +34,7 @@ impl Rank {
         }
     }
 
+    /// Whether the relay was reached.
     pub(crate) fn reached(self) -> bool {
         self.reached
     }

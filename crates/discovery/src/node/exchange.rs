@@ -6,7 +6,7 @@ use crate::session::check;
 use crate::sources::{Source, source_of};
 use coinfuse_directory::Descriptor;
 use coinfuse_directory::sync::{Answer, RawDescriptor, Request};
-use coinfuse_wire::Encode;
+use coinfuse_wire::{Encode, RelayId};
 use libp2p::PeerId;
 use libp2p::request_response::{Event, InboundRequestId, Message, ResponseChannel};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) enum Asked {
     Compare,
     /// To pass news on.
     News,
+    /// Whether a peer is this relay's.
+    Who(RelayId),
 }
 
 impl Node {
@@ -44,11 +46,13 @@ impl Node {
                 Message::Response {
                     request_id,
                     response,
-                } => {
-                    if self.asked.remove(&request_id) == Some(Asked::Compare) {
-                        self.on_answer(peer, response);
+                } => match self.asked.remove(&request_id) {
+                    Some(Asked::Compare) => self.on_answer(peer, response),
+                    Some(Asked::Who(relay)) if response == Answer::Relay(Some(relay)) => {
+                        self.reached(&relay);
                     }
-                }
+                    _ => {}
+                },
             },
             Event::OutboundFailure {
                 peer, request_id, ..
@@ -87,6 +91,7 @@ impl Node {
     fn answer(&mut self, peer: PeerId, request: Request) -> Answer {
         match request {
             Request::Summary => Answer::Summary(self.book().summary()),
+            Request::Who => Answer::Relay(self.own.as_ref().map(|own| own.relay)),
             Request::Publish(raw) => {
                 let news = raw.iter().filter(|raw| self.on_published(peer, raw));
                 Answer::Published(news.count() as u16)

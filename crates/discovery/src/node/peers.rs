@@ -1,11 +1,13 @@
 //! Who is connected.
 
 use super::Node;
+use super::exchange::Asked;
 use crate::address::{to_multiaddr, to_socket};
 use crate::book::Subnet;
 use crate::codec;
 use crate::config::Role;
 use crate::sources::Source;
+use coinfuse_directory::sync::Request;
 use coinfuse_wire::{Instant, RelayId, TokenBucket};
 use core::net::IpAddr;
 use core::time::Duration;
@@ -103,14 +105,29 @@ impl Node {
         let probed = self.peers.probes.remove(&peer);
         let relay = probed.or_else(|| self.sources.relay_of(&peer));
         if let (Some(relay), Some(address)) = (relay, to_socket(address)) {
-            self.reached(&relay, address.ip());
+            self.ask_who(peer, relay, address.ip());
         }
     }
 
-    /// A relay was reached at an address; it counts if that is in the subnet that it is ranked by.
-    fn reached(&mut self, relay: &RelayId, address: IpAddr) {
+    /// A peer that a relay names as its source was reached. If that was in the subnet that the relay is
+    /// ranked by, and the peer says that it is this relay's, then the relay is where it says it is.
+    /// Anybody can name a peer; so the peer has to say it.
+    fn ask_who(&mut self, peer: PeerId, relay: RelayId, address: IpAddr) {
         let book = self.book();
-        if book.subnet(relay) == Some(Subnet::of(address)) && book.reached(relay).is_news() {
+        let is_there = book.subnet(&relay) == Some(Subnet::of(address));
+        if self.role == Role::Relay && is_there && !self.book().is_reached(&relay) {
+            let source = Source {
+                peer,
+                addresses: Vec::new(),
+                relay: Some(relay),
+            };
+            self.ask(source, Request::Who, Asked::Who(relay));
+        }
+    }
+
+    /// A relay was reached where it says it is.
+    pub(super) fn reached(&mut self, relay: &RelayId) {
+        if self.book().reached(relay).is_news() {
             self.changed();
         }
     }

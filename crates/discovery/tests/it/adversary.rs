@@ -210,6 +210,27 @@ async fn a_crowd_of_identities_at_one_address_gets_a_few_places() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_says_whose_it_is_whoever_else_names_it() {
+    let town = Town::new();
+    let relay = town.silent_relay(0, &[]).await;
+    let mut stranger = Stranger::new();
+    let address = relay.address();
+    let impostor = descriptor(7, town.time.now(), |body| {
+        body.source = Some(offer(&address))
+    });
+    let question = Request::Publish(vec![(&impostor).into()]).to_bytes();
+    let answer = stranger.ask(&address, question).await;
+    assert_eq!(answer, Some(Answer::Published(1).to_bytes()));
+
+    let who = Request::Who.to_bytes();
+    let nobody = Answer::Relay(None).to_bytes();
+    assert_eq!(stranger.ask(&address, who.clone()).await, Some(nobody));
+    relay.publish(|_| {}).await;
+    let itself = Answer::Relay(Some(relay.id())).to_bytes();
+    assert_eq!(stranger.ask(&address, who).await, Some(itself));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_not_answered_and_a_flood_of_questions_is_cut_off() {
     let town = Town::new();
     let relay = town.relay(0, &[]).await;
