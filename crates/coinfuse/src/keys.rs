@@ -60,6 +60,8 @@ pub enum Purpose {
     Purse,
     /// From which a client's accounts at relays are named. Label `accounts`.
     Accounts,
+    /// The seed of the key that a relay has in discovery. Label `discovery`.
+    Discovery,
 }
 
 impl Purpose {
@@ -73,6 +75,7 @@ impl Purpose {
             Self::Wallet => "wallet".into(),
             Self::Purse => "purse".into(),
             Self::Accounts => "accounts".into(),
+            Self::Discovery => "discovery".into(),
         }
     }
 }
@@ -281,6 +284,10 @@ mod tests {
             (
                 Purpose::Accounts,
                 "41c05db74ba001c3cb9e76e21e492fa098e914033f9aeefaa80794d912694dbc",
+            ),
+            (
+                Purpose::Discovery,
+                "f0ccba7fc42c2c86092143b7e12c145fc90f53e614037ebe850157b4dea086a4",
             ),
         ];
         for (purpose, expected) in all {

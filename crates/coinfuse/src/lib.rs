@@ -39,7 +39,7 @@
 //! #     config.allow_private_neighbours = true;
 //! #     config.accept.push(AcceptedMint { url: mint_url.parse()?, unit: coinfuse::directory::MintUnit::Msat });
 //! #     if index == 0 { config.exit.policy = "accept 127.0.0.1:*".parse()? };
-//! #     let relay = RelayNode::start(&config, &MasterSeed::new([index; 32]), None)?;
+//! #     let relay = RelayNode::start(&config, &MasterSeed::new([index; 32]), None).await?;
 //! #     lines += &format!("{}\n", relay.descriptor()?);
 //! #     relays.push(relay);
 //! # }
@@ -85,5 +85,7 @@ pub use relay::Relay;
 
 /// Who the relays are: descriptors, exit policies, path selection.
 pub use coinfuse_directory as directory;
+/// How relays are found.
+pub use coinfuse_discovery as discovery;
 /// The money: purse, vouchers, redeeming.
 pub use coinfuse_voucher as voucher;

@@ -10,6 +10,7 @@
 //! | `quinn_udp`, `quinn`, `quinn_proto` | off | a failed send prints the peer's address as a warning |
 //! | `h2`, `hyper`, `reqwest` | off | frames and requests carry targets |
 //! | `fast_socks5` | off | prints targets and credentials |
+//! | `libp2p*`, `multistream_select`, `yamux` | off | connections are named by the addresses of peers |
 //! | all others | errors | |
 //!
 //! Lines written through the `log` crate instead of `tracing` (`fast_socks5`, `rustls`) are not
@@ -22,14 +23,17 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Libraries that print what must not be printed.
-const SILENT: [&str; 7] = [
+const SILENT: [&str; 10] = [
     "fast_socks5",
     "h2",
     "hyper",
+    "libp2p",
+    "multistream_select",
     "quinn",
     "quinn_proto",
     "quinn_udp",
     "reqwest",
+    "yamux",
 ];
 
 /// Prints our lines from `level` up to standard error, and those of `program`, the calling binary's
@@ -70,6 +74,7 @@ mod tests {
             "quinn_udp::unix",
             "quinn::endpoint",
             "h2::codec",
+            "libp2p_swarm",
         ] {
             for level in [Level::ERROR, Level::WARN, Level::DEBUG] {
                 assert!(!filter.would_enable(target, &level), "{target} {level}");

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use coinfuse::config::ClientConfig;
+use coinfuse::discovery::PeerAddress;
 use coinfuse::keys::MasterSeed;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ const CONFIG: &str = "client.toml";
 const SEED: &str = "seed";
 
 /// Writes both files; neither is ever overwritten.
-pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn init(dir: &Path, bootstrap: &[PeerAddress]) -> Result<(), Failure> {
     fs::create_dir_all(dir)
         .and_then(|()| std::env::set_current_dir(dir))
         .map_err(|error| {
@@ -20,7 +21,7 @@ pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
                 dir.display()
             ))
         })?;
-    match write_new(Path::new(CONFIG), ClientConfig::TEMPLATE) {
+    match write_new(Path::new(CONFIG), &template(bootstrap)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             println!("{CONFIG} is there already and stays as it is");
         }
@@ -41,11 +42,19 @@ pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
         "wrote {}: it is your money, back up its folder",
         seed.display()
     );
-    println!(
-        "next: put the relays' descriptors into {}, then client fund 1000, then client run",
-        config.directory.display()
-    );
+    let first = match config.bootstrap.is_empty() {
+        true => "name a relay under `bootstrap`, then ",
+        false => "",
+    };
+    println!("next: {first}client fund 1000, then client run");
     Ok(())
+}
+
+/// The template with these peers to ask.
+fn template(bootstrap: &[PeerAddress]) -> String {
+    let peers = bootstrap.iter().map(|peer| format!("\"{peer}\""));
+    let peers = peers.collect::<Vec<_>>().join(", ");
+    ClientConfig::TEMPLATE.replace("\nbootstrap = []\n", &format!("\nbootstrap = [{peers}]\n"))
 }
 
 /// Goes to the folder, and reads both.

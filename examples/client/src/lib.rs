@@ -1,4 +1,5 @@
-//! A Coinfuse client as a program: `init`, `fund`, `balance`, `run`, `circuits`, `channels`, `recover`.
+//! A Coinfuse client as a program: `init`, `fund`, `balance`, `run`, `relays`, `circuits`,
+//! `channels`, `recover`.
 //!
 //! The work is done by [`coinfuse::node`] and [`coinfuse::client`]; here are the words around it.
 
@@ -6,10 +7,12 @@ mod amount;
 mod channels;
 mod files;
 mod money;
+mod relays;
 mod run;
 
 use amount::Amount;
 use clap::{Parser, Subcommand};
+use coinfuse::discovery::PeerAddress;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +31,11 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write client.toml, with every key and its meaning, and the seed of the wallet.
-    Init,
+    Init {
+        /// Ask this relay who the relays are; `relay peers` prints it. Can be given several times.
+        #[arg(long, value_name = "PEER")]
+        bootstrap: Vec<PeerAddress>,
+    },
     /// Print a Lightning invoice, wait until it is paid, and take the ecash.
     Fund {
         /// How much: `1000`, `1000sat` or `500000msat`.
@@ -51,6 +58,12 @@ enum Command {
     },
     /// Run the SOCKS5 proxy until Ctrl-C.
     Run,
+    /// The relays that are known: what they offer, what they ask for, how they did.
+    Relays {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
     /// The open circuits of the client that runs, and what they carried and cost.
     Circuits {
         /// For a script.
@@ -107,8 +120,8 @@ fn complain(words: &str, code: u8) -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Failure> {
-    if let Command::Init = options.command {
-        return files::init(&options.dir);
+    if let Command::Init { bootstrap } = &options.command {
+        return files::init(&options.dir, bootstrap);
     }
     let (config, seed) = files::open(&options.dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,8 +130,9 @@ fn run(options: Options) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     let done = runtime.block_on(async {
         let (question, json) = match options.command {
-            Command::Init => unreachable!("done above"),
+            Command::Init { .. } => unreachable!("done above"),
             Command::Run => return run::run(&config, &seed).await,
+            Command::Relays { json } => return relays::ask(&config, json).await,
             Command::Fund {
                 amount,
                 mint,

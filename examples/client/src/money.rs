@@ -349,7 +349,7 @@ fn with_causes(error: PurseError) -> String {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a program tells the time")]
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixTime::from_secs(since.unwrap_or_default().as_secs())
 }

@@ -1,10 +1,13 @@
 //! `client run`.
 
-use crate::{Failure, money};
+use crate::{Failure, money, relays};
 use coinfuse::config::ClientConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::logging;
 use coinfuse::node::{ClientNode, ControlServer};
+use coinfuse_directory::Directory;
+use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Serves applications until Ctrl-C or SIGTERM.
@@ -14,7 +17,7 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
     let node = ClientNode::start(config, seed)
         .await
         .map_err(Failure::failed)?;
-    let client = node.client().clone();
+    let (client, known) = (node.client().clone(), node.relays());
     let funds: u64 = client
         .purse()
         .balances()
@@ -26,8 +29,8 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
     let door = open_door(config);
     println!("SOCKS5 on {}", node.socks_address());
     tracing::info!(
-        "{} relays in the directory, {funds} msat in the wallet; Ctrl-C stops the client",
-        node.relays()
+        "{} relays are known, {funds} msat in the wallet; Ctrl-C stops the client",
+        known.borrow().len()
     );
     if config.mint.is_empty() {
         tracing::warn!("client.toml names no [[mint]]: only relays that cost nothing can be used");
@@ -40,7 +43,7 @@ pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), 
     tokio::select! {
         () = &mut serving => return Err(Failure::failed("the proxy ended by itself")),
         () = stop => {}
-        () = answer_questions(door, &client) => {}
+        () = answer_questions(door, &client, &known) => {}
     }
     tracing::info!("stopping");
     shutdown.cancel();
@@ -57,13 +60,21 @@ fn open_door(config: &ClientConfig) -> Option<ControlServer> {
     .ok()
 }
 
-async fn answer_questions(door: Option<ControlServer>, client: &coinfuse::client::Client) {
+async fn answer_questions(
+    door: Option<ControlServer>,
+    client: &coinfuse::client::Client,
+    known: &watch::Receiver<Arc<Directory>>,
+) {
     let Some(door) = door else {
         return std::future::pending().await;
     };
     door.serve(|question, lines| {
-        let client = client.clone();
+        let (client, known) = (client.clone(), known.clone());
         async move {
+            if question == relays::QUESTION {
+                let known = Arc::clone(&known.borrow());
+                return relays::answer(&known, &client.history(), &lines).await;
+            }
             let source = money::Source {
                 purse: client.purse(),
                 client: Some(&client),

@@ -6,6 +6,7 @@ mod account;
 mod bench;
 mod bitcoin;
 mod broadcast;
+mod crowd;
 mod download;
 mod packet_table;
 mod role;
@@ -33,6 +34,12 @@ enum Command {
     /// Have a Bitcoin transaction broadcast by packets, each layer of which pays its relay: to
     /// embedded regtest peers, or to real nodes if BITCOIND_EXE says where a bitcoind is.
     Broadcast,
+    /// Measure how soon a new client can use a network of many relays.
+    Discovery {
+        /// How many.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(3..=1000))]
+        relays: u16,
+    },
 }
 
 /// See real traffic go through relays that are paid with real ecash.
@@ -64,6 +71,9 @@ async fn main() -> Result<()> {
     match options.command {
         Some(Command::Bench) => return bench::run(options.json).await,
         Some(Command::Broadcast) => return broadcast::run(options.once, options.json).await,
+        Some(Command::Discovery { relays }) => {
+            return crowd::run(relays.into(), options.json).await;
+        }
         None => {}
     }
     let town = Town::start(Plan::circuits(options.hops.into(), SOON)).await?;

@@ -4,6 +4,7 @@ use crate::role::Role;
 use anyhow::{Context, Result, bail};
 use coinfuse::client::{ChannelConfig, Client, ClientConfig};
 use coinfuse::config::{self, AcceptedMint, MempoolConfig, RelayConfig};
+use coinfuse::discovery::{Discovery, DiscoveryConfig, PeerAddress};
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::{RelayNode, open_treasury, own_mint};
 use coinfuse::treasury::Treasury;
@@ -18,9 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 /// Any free port on loopback.
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+/// How long the relays may take to find each other.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// What the client's person has in a Lightning wallet.
 const LIGHTNING_FUNDS: Msat = Msat::from_sat(10_000_000);
 /// What the client buys ecash for at the start.
@@ -75,8 +79,10 @@ pub(crate) struct Town {
     pub(crate) relays: Vec<Relay>,
     /// What the client reaches.
     pub(crate) web: WebServer,
-    /// All relays.
+    /// All relays, as the client found them.
     pub(crate) directory: Directory,
+    /// The relay that all others, and clients, are told of.
+    pub(crate) bootstrap: Vec<PeerAddress>,
     /// Where people pay invoices.
     pub(crate) lightning: LoopbackLightning,
     /// The mints as clients know them, that of the town first.
@@ -85,6 +91,7 @@ pub(crate) struct Town {
     pub(crate) funded: Msat,
     /// The mints, that of the town first.
     pub(crate) mints: Vec<Arc<EmbeddedMint>>,
+    discovery: Discovery,
     _roles: Vec<Role>,
     pub(crate) folder: TempDir,
 }
@@ -113,17 +120,14 @@ impl Town {
         let mut running_mints = vec![mint];
         let web = WebServer::start()?;
 
-        let mut directory = Directory::new();
-        let mut relays = Vec::new();
+        let mut bootstrap = Vec::new();
+        let mut relays: Vec<Relay> = Vec::new();
         let mut mints = vec![MintId::new(&mint_url, coinfuse_voucher::Unit::Msat)?];
-        // The relays are told of each other when all are there.
-        let neighbours = folder.path().join("directory.txt");
-        std::fs::write(&neighbours, "")?;
         for index in 0..plan.relays + plan.mempools.len() {
             let dir = folder.path().join(format!("relay-{index}"));
             let exit_to = (index == 0).then_some(web.addr());
             let mut config = relay_config(&dir, &mint_url, exit_to, index)?;
-            config.directory = neighbours.clone();
+            config.bootstrap = bootstrap.clone();
             let mempool = index.checked_sub(plan.relays);
             config.mempool = mempool.and_then(|place| plan.mempools.get(place).cloned());
             let name = name(index, config.mempool.is_some());
@@ -141,7 +145,10 @@ impl Town {
                     start_relay(config, own, index).await
                 })
                 .await?;
-            directory.insert(node.descriptor()?)?;
+            if bootstrap.is_empty() {
+                let first = node.discovery().context("discovery is on")?;
+                bootstrap = first.addresses().to_vec();
+            }
             relays.push(Relay {
                 name,
                 node,
@@ -150,9 +157,8 @@ impl Town {
             roles.push(role);
         }
 
-        for relay in &relays {
-            relay.node.relay().set_directory(directory.clone());
-        }
+        let discovery = discover(&bootstrap, &relays).await?;
+        let directory = Directory::clone(&discovery.directory().borrow());
         let purse = open_funded(folder.path().join("client"), mints.clone(), &lightning).await?;
         let mut config = ClientConfig::default();
         config.hops = plan.hops;
@@ -165,6 +171,8 @@ impl Town {
             relays,
             web,
             directory,
+            bootstrap,
+            discovery,
             lightning,
             mint_ids: mints,
             mints: running_mints,
@@ -177,6 +185,7 @@ impl Town {
     /// Takes leave of everybody.
     pub(crate) async fn stop(self) {
         self.client.shutdown().await;
+        self.discovery.shutdown().await;
         for relay in self.relays {
             relay.node.shutdown().await;
             relay.treasury.shutdown().await;
@@ -187,6 +196,22 @@ impl Town {
     }
 }
 
+/// Finds all relays as a client does that is told of one, and waits until they know each other.
+async fn discover(bootstrap: &[PeerAddress], relays: &[Relay]) -> Result<Discovery> {
+    let mut settings = DiscoveryConfig::client([9; 32]);
+    settings.bootstrap = bootstrap.to_vec();
+    settings.private_addresses = true;
+    let discovery = Discovery::start(settings).await?;
+    let theirs = relays.iter().filter_map(|relay| relay.node.relays());
+    for mut known in theirs.chain([discovery.directory()]) {
+        let all = known.wait_for(|known| known.len() == relays.len());
+        timeout(PATIENCE, all)
+            .await
+            .context("the relays do not find each other")??;
+    }
+    Ok(discovery)
+}
+
 fn name(index: usize, mempool: bool) -> String {
     match index {
         0 => "exit".into(),
@@ -195,7 +220,7 @@ fn name(index: usize, mempool: bool) -> String {
     }
 }
 
-async fn start_mint(
+pub(crate) async fn start_mint(
     database: std::path::PathBuf,
     lightning: LoopbackLightning,
     seed: u8,
@@ -259,13 +284,13 @@ async fn start_relay(
         }
         None => None,
     };
-    let node = RelayNode::start(&config, &seed, own)?;
+    let node = RelayNode::start(&config, &seed, own).await?;
     let treasury = open_treasury(&config, &seed, &node).await?;
     Ok((Arc::new(node), treasury))
 }
 
 /// A purse with money in it.
-async fn open_funded(
+pub(crate) async fn open_funded(
     dir: std::path::PathBuf,
     mints: Vec<MintId>,
     lightning: &LoopbackLightning,

@@ -3,6 +3,7 @@
 use crate::town::{Town, fund};
 use anyhow::Result;
 use coinfuse::config::ClientConfig;
+use coinfuse::discovery::PeerAddress;
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::open_purse;
 use std::fmt::Write;
@@ -14,12 +15,12 @@ pub(crate) async fn make(town: &Town) -> Result<PathBuf> {
     let data = folder.join("client-data");
     std::fs::create_dir_all(&data)?;
     let file = folder.join("client.toml");
-    let mut text = String::new();
+    let peers = town.bootstrap.iter().map(PeerAddress::to_string);
+    let mut text = format!("bootstrap = {:?}\n", peers.collect::<Vec<_>>());
     for mint in &town.mint_ids {
         writeln!(text, "[[mint]]\nurl = \"{}\"\nunit = \"msat\"", mint.url())?;
     }
     std::fs::write(&file, &text)?;
-    std::fs::write(folder.join("directory.txt"), town.directory.to_text())?;
     let seed = data.join("seed");
     MasterSeed::create(&seed)?;
     let mut config = ClientConfig::load(&file)?;

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use coinfuse::config::RelayConfig;
+use coinfuse::discovery::PeerAddress;
 use coinfuse::keys::MasterSeed;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ const CONFIG: &str = "relay.toml";
 const SEED: &str = "seed";
 
 /// Writes both files; neither is ever overwritten.
-pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn init(dir: &Path, bootstrap: &[PeerAddress]) -> Result<(), Failure> {
     fs::create_dir_all(dir)
         .and_then(|()| std::env::set_current_dir(dir))
         .map_err(|error| {
@@ -20,7 +21,7 @@ pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
                 dir.display()
             ))
         })?;
-    match write_new(Path::new(CONFIG), RelayConfig::TEMPLATE) {
+    match write_new(Path::new(CONFIG), &template(bootstrap)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             println!("{CONFIG} is there already and stays as it is");
         }
@@ -45,6 +46,13 @@ pub(crate) fn init(dir: &Path) -> Result<(), Failure> {
     );
     println!("next: relay run");
     Ok(())
+}
+
+/// The template with these peers to ask.
+fn template(bootstrap: &[PeerAddress]) -> String {
+    let peers = bootstrap.iter().map(|peer| format!("\"{peer}\""));
+    let peers = peers.collect::<Vec<_>>().join(", ");
+    RelayConfig::TEMPLATE.replace("\nbootstrap = []\n", &format!("\nbootstrap = [{peers}]\n"))
 }
 
 /// Goes to the folder, and reads both.
@@ -87,7 +95,7 @@ mod tests {
     #[test]
     fn a_mint_in_the_file_needs_the_feature_and_says_so() {
         let folder = std::env::temp_dir().join(format!("coinfuse-relay-{}", std::process::id()));
-        init(&folder).unwrap();
+        init(&folder, &[]).unwrap();
         let mint = "[mint]\nlisten = \"127.0.0.1:0\"\nurl = \"http://127.0.0.1:1\"\nlightning = \"loopback\"\n";
         fs::write(folder.join(CONFIG), mint).unwrap();
         let failure = open(&folder).unwrap_err();

@@ -1,4 +1,4 @@
-//! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `earnings`, `redeem`,
+//! A Coinfuse relay as a program: `init`, `run`, `descriptor`, `peers`, `earnings`, `redeem`,
 //! `channels`, `settle`, `withdraw`.
 //!
 //! The work is done by [`coinfuse::node`] and [`coinfuse::treasury`]; here are the words around it.
@@ -7,10 +7,12 @@ mod files;
 #[cfg(feature = "mint")]
 mod mint;
 mod money;
+mod peers;
 mod run;
 mod withdraw;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, value_parser};
+use coinfuse::discovery::PeerAddress;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,11 +31,24 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write relay.toml, with every key and its meaning, and the seed of the relay's keys.
-    Init,
-    /// Run until Ctrl-C; prints the descriptor when the relay is ready.
+    Init {
+        /// Ask this relay who else there is; `relay peers` on it prints it. Can be given several
+        /// times.
+        #[arg(long, value_name = "PEER")]
+        bootstrap: Vec<PeerAddress>,
+    },
+    /// Run until Ctrl-C; prints the descriptor and the `bootstrap` line for others when the relay
+    /// is ready.
     Run,
     /// Print the descriptor: one line, for the directory files of clients.
     Descriptor,
+    /// Print what others write under `bootstrap` to find the network by this relay, and who it
+    /// knows.
+    Peers {
+        /// For a script.
+        #[arg(long)]
+        json: bool,
+    },
     /// What the relay has earned.
     Earnings {
         /// For a script.
@@ -150,8 +165,8 @@ fn complain(words: &str, code: u8) -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Failure> {
-    if let Command::Init = options.command {
-        return files::init(&options.dir);
+    if let Command::Init { bootstrap } = &options.command {
+        return files::init(&options.dir, bootstrap);
     }
     let (config, seed) = files::open(&options.dir)?;
     // All the data moves on this one thread; money, ledger and mint have threads of their own.
@@ -161,9 +176,10 @@ fn run(options: Options) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     let done = runtime.block_on(async {
         match options.command {
-            Command::Init => unreachable!("done above"),
+            Command::Init { .. } => unreachable!("done above"),
             Command::Run => run::run(&config, &seed).await,
             Command::Descriptor => money::descriptor(&config, &seed).await,
+            Command::Peers { json } => peers::show(&config, &seed, json).await,
             Command::Earnings { json } => money::earnings(&config, &seed, json).await,
             Command::Redeem { json } => money::redeem(&config, &seed, json).await,
             Command::Channels { json } => money::channels(&config, &seed, json).await,

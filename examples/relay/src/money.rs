@@ -1,7 +1,7 @@
 //! `relay earnings`, `redeem`, `channels`, `settle` and `descriptor`: asked of the relay that runs, or
 //! looked up in the files of one that does not.
 
-use crate::{Failure, withdraw};
+use crate::{Failure, peers, withdraw};
 use coinfuse::config::RelayConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::node::{Conversation, RelayNode, describe, open_treasury_alone, own_offer};
@@ -35,6 +35,7 @@ pub(crate) async fn answer(question: &str, node: &RelayNode, treasury: &Treasury
             .await
             .map(|done| settlements_json(&done))
             .map_err(sentence),
+        peers::QUESTION => peers::answer(node).await,
         "descriptor" => node
             .descriptor()
             .map(|line| line.to_string().into())

@@ -1,6 +1,6 @@
 //! `relay run`.
 
-use crate::{Failure, money};
+use crate::{Failure, money, peers};
 use coinfuse::config::RelayConfig;
 use coinfuse::keys::MasterSeed;
 use coinfuse::logging;
@@ -12,7 +12,9 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
     let stop = stop_signal()?;
     logging::init(config.log.into(), "relay").map_err(Failure::failed)?;
     let (mint, own_mint) = OwnMintThread::start(config, seed).await?;
-    let node = RelayNode::start(config, seed, own_mint).map_err(Failure::failed)?;
+    let node = RelayNode::start(config, seed, own_mint)
+        .await
+        .map_err(Failure::failed)?;
     let treasury = open_treasury(config, seed, &node)
         .await
         .map_err(Failure::failed)?;
@@ -20,6 +22,9 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
     // Before the line that says so: who reads it may ask at once.
     let door = open_door(config);
     println!("{}", node.descriptor().map_err(Failure::failed)?);
+    if let Some(discovery) = node.discovery() {
+        println!("{}", peers::bootstrap_line(discovery.addresses()));
+    }
     tracing::info!(
         "the relay {} listens on UDP {}; Ctrl-C stops it",
         node.relay().id(),

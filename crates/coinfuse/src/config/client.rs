@@ -1,11 +1,12 @@
 //! The client's file.
 
 use super::error::{load, parse};
-use super::values::{AcceptedMint, LogLevel, socket, within};
-use super::{ClientPacketsConfig, ConfigError, LinkConfig};
+use super::values::{AcceptedMint, LogLevel, socket, texts, within};
+use super::{ClientPacketsConfig, ClientPathsConfig, ConfigError, LinkConfig};
 use crate::client::ChannelConfig;
 use crate::socks::SocksLimits;
 use coinfuse_directory::Price;
+use coinfuse_discovery::PeerAddress;
 use coinfuse_wire::{ByteCount, Msat, Rate};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,11 @@ use std::path::{Path, PathBuf};
 pub struct ClientConfig {
     /// Where the seed, the wallet and the purse are. Default `client-data`.
     pub data_dir: PathBuf,
-    /// The file with the relays' descriptors. Default `directory.txt`.
+    /// Peers that are asked who the relays are. Default none: then only the directory file is read.
+    #[serde(with = "texts")]
+    pub bootstrap: Vec<PeerAddress>,
+    /// A file with relays' descriptors, beside those that are found; it need not be there, if there
+    /// is somebody to ask. Default `directory.txt`.
     pub directory: PathBuf,
     /// Relays in a circuit, 1 to 8. Default 3.
     #[serde(deserialize_with = "within::<1, 8, _, _>")]
@@ -30,6 +35,8 @@ pub struct ClientConfig {
     /// Mints whose ecash the wallet holds; no others are ever contacted. Default none: without one
     /// only free relays can be used.
     pub mint: Vec<AcceptedMint>,
+    /// Which relays are used.
+    pub paths: ClientPathsConfig,
     /// How money is spent.
     pub spending: SpendingConfig,
     /// Payment channels.
@@ -163,11 +170,13 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             data_dir: "client-data".into(),
+            bootstrap: Vec::new(),
             directory: "directory.txt".into(),
             hops: 3,
             log: LogLevel::default(),
             socks: SocksConfig::default(),
             mint: Vec::new(),
+            paths: ClientPathsConfig::default(),
             spending: SpendingConfig::default(),
             channels: ClientChannelsConfig::default(),
             packets: ClientPacketsConfig::default(),

@@ -20,6 +20,8 @@
 
 mod client;
 mod client_packets;
+mod client_paths;
+mod discovery;
 mod error;
 mod links;
 mod mempool;
@@ -29,6 +31,8 @@ mod values;
 
 pub use client::{ClientChannelsConfig, ClientConfig, SocksConfig, SpendingConfig};
 pub use client_packets::ClientPacketsConfig;
+pub use client_paths::ClientPathsConfig;
+pub use discovery::RelayDiscoveryConfig;
 pub use error::ConfigError;
 pub use links::LinkConfig;
 pub use mempool::{

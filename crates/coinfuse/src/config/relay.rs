@@ -1,10 +1,11 @@
 //! The relay's file.
 
 use super::error::{load, parse};
-use super::values::{AcceptedMint, LogLevel, policy, socket, text, unit, within};
-use super::{ConfigError, LinkConfig, MempoolConfig, PacketsConfig};
+use super::values::{AcceptedMint, LogLevel, policy, socket, text, texts, unit, within};
+use super::{ConfigError, LinkConfig, MempoolConfig, PacketsConfig, RelayDiscoveryConfig};
 use crate::relay::ChannelPolicy;
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
+use coinfuse_discovery::PeerAddress;
 use coinfuse_wire::{Msat, Rate, ServiceCode};
 use core::fmt;
 use core::str::FromStr;
@@ -26,14 +27,21 @@ pub struct RelayConfig {
     pub advertise: Vec<SocketAddr>,
     /// The operator's tag in the descriptor: a path has one relay of a tag. Default empty: none.
     pub operator: String,
-    /// The file with the descriptors of other relays: packets are passed on to these. Read again
-    /// when it changes. Default `directory.txt`.
+    /// Peers that are asked who else there is. Default none, which is for the first relay of a
+    /// network.
+    #[serde(with = "texts")]
+    pub bootstrap: Vec<PeerAddress>,
+    /// A file with descriptors of other relays, beside those that are found: packets are passed on
+    /// to these as well. It need not be there, and is read again when it changes. Default
+    /// `directory.txt`.
     pub directory: PathBuf,
-    /// Whether circuits may be extended to private, loopback and link-local addresses. Default no;
-    /// for tests on one machine.
+    /// Whether circuits may be extended to private, loopback and link-local addresses, and relays
+    /// at such are taken for relays. Default no; for tests on one machine.
     pub allow_private_neighbours: bool,
     /// Default `info`.
     pub log: LogLevel,
+    /// How it is found, and finds others.
+    pub discovery: RelayDiscoveryConfig,
     /// What carrying bytes costs.
     pub price: PriceConfig,
     /// Mints whose ecash is accepted. Default none: a relay without any works for nothing, or for its own.
@@ -224,9 +232,11 @@ impl Default for RelayConfig {
             listen: (Ipv6Addr::UNSPECIFIED, 4433).into(),
             advertise: Vec::new(),
             operator: String::new(),
+            bootstrap: Vec::new(),
             directory: "directory.txt".into(),
             allow_private_neighbours: false,
             log: LogLevel::default(),
+            discovery: RelayDiscoveryConfig::default(),
             price: PriceConfig::default(),
             accept: Vec::new(),
             mint: None,

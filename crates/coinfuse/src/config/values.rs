@@ -106,6 +106,33 @@ pub(super) mod text {
     }
 }
 
+/// A list of the same.
+pub(super) mod texts {
+    use super::*;
+
+    pub(in super::super) fn deserialize<'de, T, D>(input: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let read = |found: &String| {
+            let value = found.parse();
+            value.map_err(|why| D::Error::custom(format_args!("found {found:?}: {why}")))
+        };
+        Vec::<String>::deserialize(input)?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        values: &[T],
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.collect_seq(values.iter().map(ToString::to_string))
+    }
+}
+
 /// `sat` or `msat`.
 pub(super) mod unit {
     use super::*;

@@ -1,6 +1,7 @@
 //! A client from its configuration and its seed.
 
 use super::directory::DirectoryError;
+use super::network::DiscoveryError;
 use super::session::ClientSession;
 use crate::client::{self, Client, ClientError};
 use crate::clock::Clock;
@@ -8,7 +9,7 @@ use crate::config::ClientConfig;
 use crate::keys::{MasterSeed, Purpose};
 use crate::socks::{SocksBindError, SocksServer};
 use coinfuse_circuit::TopUpPolicy;
-use coinfuse_directory::MintUnit;
+use coinfuse_directory::{Directory, MintUnit};
 use coinfuse_voucher::{MintId, MintIdError, Purse, PurseConfig, PurseError, Unit};
 use coinfuse_wire::Msat;
 use core::time::Duration;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,9 @@ pub enum ClientNodeError {
     /// The relays' descriptors cannot be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The relays cannot be asked for.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// A mint in the configuration cannot be one.
     #[error("{url} in [[mint]] cannot be used: {source}")]
     Mint {
@@ -59,9 +64,8 @@ pub enum ClientNodeError {
 
 /// A client with its SOCKS5 proxy, as the configuration says.
 ///
-/// It reads the directory file again when that changes, keeps count of what is spent across
-/// restarts, finishes what a crash left undone, and takes back the coins of vouchers that no
-/// relay took.
+/// It keeps up to date with the relays that there are, keeps count of what is spent across restarts,
+/// finishes what a crash left undone, and takes back the coins of vouchers that no relay took.
 pub struct ClientNode {
     session: ClientSession,
     socks: SocksServer,
@@ -117,6 +121,12 @@ pub fn channels_file(config: &ClientConfig) -> PathBuf {
     config.data_dir.join("channels.redb")
 }
 
+/// The file in which the client remembers what it saw of relays, in its folder; see
+/// [`read_history`](client::read_history).
+pub fn history_file(config: &ClientConfig) -> PathBuf {
+    config.data_dir.join("history")
+}
+
 /// The knobs of a client, from its file. `spent` counts towards the cap already.
 pub(super) fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConfig {
     let spending = &config.spending;
@@ -125,7 +135,7 @@ pub(super) fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConf
     top_up.low_water = spending.top_up_below();
     top_up.increment_down = spending.top_up();
     top_up.increment_up = top_up.increment_up.min(spending.top_up());
-    client::ClientConfig {
+    let mut settings = client::ClientConfig {
         hops: config.hops.into(),
         spending_cap: spending.cap().saturating_sub(spent),
         max_price: coinfuse_circuit::Price {
@@ -136,14 +146,17 @@ pub(super) fn settings(config: &ClientConfig, spent: Msat) -> client::ClientConf
         links: config.link.limits(),
         credit_file: Some(config.data_dir.join("credit")),
         channels: config.channels.settings(channels_file(config)),
+        history_file: Some(history_file(config)),
         packets: config.packets.settings(),
         ..client::ClientConfig::default()
-    }
+    };
+    config.paths.apply(&mut settings);
+    settings
 }
 
 impl ClientNode {
-    /// Starts a client on the current tokio runtime, and binds its proxy. Lines of the directory
-    /// file that are no good are warned about, one by one.
+    /// Starts a client on the current tokio runtime, and binds its proxy; as
+    /// [`ClientSession::open`], it waits a moment for the first relays.
     ///
     /// # Errors
     ///
@@ -168,8 +181,8 @@ impl ClientNode {
         self.address
     }
 
-    /// How many relays the directory file has.
-    pub fn relays(&self) -> usize {
+    /// The relays that are known, and each new version while [`Self::serve`] runs.
+    pub fn relays(&self) -> watch::Receiver<Arc<Directory>> {
         self.session.relays()
     }
 

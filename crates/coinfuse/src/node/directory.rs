@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use thiserror::Error;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -20,8 +20,9 @@ const MAX_BYTES: u64 = 128 << 20;
 pub enum DirectoryError {
     /// There is no file.
     #[error(
-        "the directory file {} does not exist: put the relays' descriptors into it, one on each \
-         line (a relay prints its own with `relay descriptor`)",
+        "nothing says who the relays are: name a peer to ask under `bootstrap` (`relay peers` prints \
+         what to write), or put the relays' descriptors into the directory file {}, one on each line \
+         (`relay descriptor` prints them)",
         .0.display()
     )]
     Missing(PathBuf),
@@ -45,53 +46,32 @@ pub(super) struct DirectoryWatch {
     path: PathBuf,
     clock: Clock,
     version: Version,
-    relays: usize,
+    next_look: Instant,
 }
 
 impl DirectoryWatch {
-    /// Reads the file for the first time.
-    pub(super) fn open(path: &Path, clock: Clock) -> Result<(Self, Directory), DirectoryError> {
-        let mut watch = Self {
+    /// Has not read anything yet.
+    pub(super) fn new(path: &Path, clock: Clock) -> Self {
+        Self {
             path: path.to_owned(),
             clock,
             version: Version::default(),
-            relays: 0,
-        };
-        let directory = watch.read()?;
-        Ok((watch, directory))
+            next_look: Instant::now() + EVERY,
+        }
     }
 
-    /// The same for somebody who can begin without: a file that cannot be read is warned about,
-    /// and read when it can be.
-    pub(super) fn open_or_wait(path: &Path, clock: Clock) -> (Self, Directory) {
-        let mut watch = Self {
-            path: path.to_owned(),
-            clock,
-            version: Version::default(),
-            relays: 0,
-        };
-        let directory = watch.read().unwrap_or_else(|error| {
-            tracing::warn!("{error}");
-            Directory::new()
-        });
-        (watch, directory)
-    }
-
-    pub(super) fn relays(&self) -> usize {
-        self.relays
-    }
-
-    /// Tells of each new version. A version that cannot be read changes nothing.
-    pub(super) async fn follow(mut self, tell: impl Fn(Directory)) {
+    /// Waits for a new version that can be read. To be dropped and called again loses nothing.
+    pub(super) async fn changed(&mut self) -> Directory {
         loop {
-            sleep(EVERY).await;
+            sleep_until(self.next_look).await;
+            self.next_look = Instant::now() + EVERY;
             if self.look().is_none_or(|version| version == self.version) {
                 continue;
             }
             match self.read() {
                 Ok(directory) => {
-                    tracing::info!(relays = self.relays, "the directory file was read again");
-                    tell(directory);
+                    tracing::info!(relays = directory.len(), "the directory file was read");
+                    return directory;
                 }
                 Err(error) => tracing::warn!("{error}"),
             }
@@ -103,7 +83,8 @@ impl DirectoryWatch {
         Some((metadata.modified().ok(), metadata.len()))
     }
 
-    fn read(&mut self) -> Result<Directory, DirectoryError> {
+    /// Reads the file as it is now. Lines that are no good are warned about, one by one.
+    pub(super) fn read(&mut self) -> Result<Directory, DirectoryError> {
         // Before reading: what changes meanwhile is read once more.
         let version = self.look().unwrap_or_default();
         if version.1 > MAX_BYTES {
@@ -122,7 +103,6 @@ impl DirectoryWatch {
         for problem in &file.problems {
             tracing::warn!("{}, {problem}", self.path.display());
         }
-        self.relays = file.directory.len();
         Ok(file.directory)
     }
 }
@@ -134,8 +114,9 @@ mod tests {
     #[test]
     fn a_missing_file_says_what_belongs_into_it() {
         let missing = Path::new("/nowhere/directory.txt");
-        let error = DirectoryWatch::open(missing, Clock::start()).err().unwrap();
-        assert!(error.to_string().contains("`relay descriptor`"), "{error}");
+        let error = DirectoryWatch::new(missing, Clock::start()).read();
+        let words = error.unwrap_err().to_string();
+        assert!(words.contains("`relay descriptor`"), "{words}");
     }
 
     #[test]
@@ -143,7 +124,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("directory.txt");
         std::fs::write(&path, b"\xff\xfe nonsense\n# nothing else\n").unwrap();
-        let (watch, directory) = DirectoryWatch::open(&path, Clock::start()).unwrap();
-        assert_eq!((watch.relays(), directory.len()), (0, 0));
+        let directory = DirectoryWatch::new(&path, Clock::start()).read().unwrap();
+        assert!(directory.is_empty());
     }
 }

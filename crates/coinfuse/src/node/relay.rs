@@ -1,6 +1,8 @@
 //! A relay from its configuration and its seed.
 
-use super::directory::DirectoryWatch;
+use super::known::KnownRelays;
+use super::network::{self, DiscoveryError};
+use super::portrait::{Portrait, announce};
 use crate::clock::Clock;
 use crate::config::{MempoolConfig, RelayConfig};
 use crate::keys::{MasterSeed, Purpose};
@@ -13,14 +15,16 @@ use crate::store::{Ledger, LedgerConfig, LedgerError};
 use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
 use coinfuse_directory::{
-    BuildError, Descriptor, DescriptorBody, Identity, MintOffer, OnionKey, OperatorTagError,
-    RelayKeys, VoucherKey as PublishedVoucherKey,
+    BuildError, Descriptor, DescriptorBody, Directory, Identity, MintOffer, OnionKey,
+    OperatorTagError, RelayKeys, VoucherKey as PublishedVoucherKey,
 };
+use coinfuse_discovery::Discovery;
 use coinfuse_voucher::{Keyring, MintId, NotAKey, Policy, Verifier, VoucherKey};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The mint inside a relay, as the relay itself sees it.
@@ -60,6 +64,9 @@ pub enum NodeError {
     /// The relay listens on all addresses, and `advertise` names none: clients would not find it.
     #[error("the relay listens on a wildcard address: name its public addresses under `advertise`")]
     NoAddress,
+    /// The relay cannot take part in discovery.
+    #[error("[discovery]: {0}")]
+    Discovery(#[from] DiscoveryError),
     /// There are no keys for packets.
     #[error(transparent)]
     PacketKeys(#[from] PacketKeysError),
@@ -70,22 +77,23 @@ pub enum NodeError {
 
 /// A running relay, and what is published about it.
 pub struct RelayNode {
-    relay: Relay,
-    identity: Identity,
-    body: DescriptorBody,
+    portrait: Arc<Portrait>,
     verifier: Arc<RwLock<Verifier>>,
-    /// Ends the watch over the directory file.
-    _watch: Option<DropGuard>,
+    discovery: Option<Discovery>,
+    relays: Option<watch::Receiver<Arc<Directory>>>,
+    /// Ends what goes on beside the relay.
+    _tasks: DropGuard,
 }
 
 impl RelayNode {
-    /// Starts a relay on the current tokio runtime, for `current_thread` best. The keysets of the
-    /// accepted mints are not known yet: see [`Self::verifier`] and [`Self::channels`].
+    /// Starts a relay on the current tokio runtime, for `current_thread` best, and tells the
+    /// discovery network of it, again whenever something changes. The keysets of the accepted mints
+    /// are not known yet: see [`Self::verifier`] and [`Self::channels`].
     ///
     /// # Errors
     ///
     /// [`NodeError`]: what is in the way, and who can move it.
-    pub fn start(
+    pub async fn start(
         config: &RelayConfig,
         seed: &MasterSeed,
         own_mint: Option<OwnMint>,
@@ -131,18 +139,47 @@ impl RelayNode {
             link_limits: config.link.limits(),
         })?;
         body.addresses = addresses(config, relay.address())?;
-        Ok(Self {
-            _watch: config.takes_packets().then(|| watch(config, &relay)),
+        let discovery = match network::of_relay(config, seed) {
+            Some(settings) => Some(network::start(settings).await?),
+            None => None,
+        };
+        body.source = discovery.as_ref().and_then(Discovery::offer);
+        let portrait = Arc::new(Portrait {
             relay,
             identity,
             body,
+        });
+        let stop = CancellationToken::new();
+        if let Some(discovery) = discovery.clone() {
+            let announce = announce(Arc::downgrade(&portrait), discovery);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(announce));
+        }
+        // Only packets are passed on to relays that this one has to know.
+        let relays = config.takes_packets().then(|| {
+            let relays =
+                KnownRelays::open_or_wait(&config.directory, Clock::start(), discovery.clone());
+            let known = relays.watch();
+            let follow = follow(relays, portrait.relay.directory_setter());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
+            known
+        });
+        Ok(Self {
+            portrait,
             verifier,
+            discovery,
+            relays,
+            _tasks: stop.drop_guard(),
         })
     }
 
     /// The relay.
     pub fn relay(&self) -> &Relay {
-        &self.relay
+        &self.portrait.relay
+    }
+
+    /// Its node of the discovery network; `None` if it does without.
+    pub fn discovery(&self) -> Option<&Discovery> {
+        self.discovery.as_ref()
     }
 
     /// Judges vouchers; the keysets of the accepted mints are added to its keyring when they are
@@ -153,28 +190,32 @@ impl RelayNode {
 
     /// Takes payment channels; the keysets of the accepted mints are added when they are known.
     pub fn channels(&self) -> &Channels {
-        self.relay.channels()
+        self.relay().channels()
     }
 
-    /// What is published about the relay now. The key for packets changes with time, so that a
-    /// descriptor is to be published again at least once in its lifetime, which is a day.
+    /// The relays that packets are passed on to, and each new version; `None` if no packets are
+    /// taken.
+    pub fn relays(&self) -> Option<watch::Receiver<Arc<Directory>>> {
+        self.relays.clone()
+    }
+
+    /// What is published about the relay now. The key for packets changes with time, so that who
+    /// publishes it by other means than discovery does so at least once in its lifetime, a day.
     ///
     /// # Errors
     ///
     /// [`NodeError::Descriptor`] if the configuration does not fit into a descriptor.
     pub fn descriptor(&self) -> Result<Descriptor, NodeError> {
-        let now = Clock::start().unix();
-        let mut body = self.body.clone();
-        body.published = now;
-        body.sequence = now.secs();
-        body.expires = now.saturating_add(DescriptorBody::DEFAULT_LIFETIME);
-        body.packets = self.relay.packet_offer();
-        Ok(body.sign(&self.identity)?)
+        Ok(self.portrait.descriptor()?)
     }
 
-    /// Closes all circuits and links, after telling everybody, and writes down what was used.
+    /// Closes all circuits and links, after telling everybody, and writes down what was used and
+    /// which relays are known.
     pub async fn shutdown(&self) {
-        self.relay.shutdown().await;
+        self.relay().shutdown().await;
+        if let Some(discovery) = self.discovery.clone() {
+            discovery.shutdown().await;
+        }
     }
 }
 
@@ -191,6 +232,7 @@ pub fn describe(
 ) -> Result<Descriptor, NodeError> {
     let (identity, mut body) = body(config, seed, own_offer)?;
     body.addresses = addresses(config, config.listen)?;
+    body.source = network::offer(config, seed);
     if let Some(packets) = packets(config) {
         make_folder(config)?;
         body.packets = Some(packets.offer(body.published)?);
@@ -259,14 +301,19 @@ fn packets(config: &RelayConfig) -> Option<PacketSetup> {
     })
 }
 
-/// Tells the relay what the directory file says, until what comes back is dropped.
-fn watch(config: &RelayConfig, relay: &Relay) -> DropGuard {
-    let (watch, directory) = DirectoryWatch::open_or_wait(&config.directory, Clock::start());
-    relay.set_directory(directory);
-    let stop = CancellationToken::new();
-    let follow = watch.follow(relay.directory_setter());
-    tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
-    stop.drop_guard()
+/// Tells of the relays that are known, and of each new version.
+async fn follow(mut relays: KnownRelays, tell: impl Fn(Directory)) {
+    let mut known = relays.watch();
+    tell(Directory::clone(&known.borrow_and_update()));
+    let telling = async move {
+        while known.changed().await.is_ok() {
+            tell(Directory::clone(&known.borrow_and_update()));
+        }
+    };
+    tokio::select! {
+        () = telling => {}
+        never = relays.follow() => match never {},
+    }
 }
 
 /// The channels of the relay's voucher key.

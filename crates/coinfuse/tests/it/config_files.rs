@@ -142,6 +142,11 @@ fn mistakes_are_explained_with_line_and_key() {
              accept6 or reject6",
         ),
         (
+            "bootstrap = [\n  '/ip4/192.0.2.7/tcp/4434',\n]\n",
+            "relay.toml, line 1, `bootstrap`: found \"/ip4/192.0.2.7/tcp/4434\": expected \
+             /ip4/ADDRESS/tcp/PORT/p2p/PEER or the same with ip6",
+        ),
+        (
             "[link]\nmax_udp_payload = 900\n",
             "relay.toml, line 2, `max_udp_payload`: found 900, expected a whole number from 1200 \
              to 65527",
@@ -184,6 +189,31 @@ fn mistakes_are_explained_with_line_and_key() {
         hops,
         "client.toml, line 1, `hops`: found 9, expected a whole number from 1 to 8"
     );
+    let relays = client("[paths]\nexclude_relays = ['7f']\n").unwrap_err();
+    assert_eq!(
+        relays.to_string(),
+        "client.toml, line 2, `exclude_relays`: found \"7f\", expected a relay's id: 64 of the digits \
+         0 to 9 and a to f"
+    );
+    let countries = client("[paths]\nexclude_countries = ['Kosovo']\n").unwrap_err();
+    assert_eq!(
+        countries.to_string(),
+        "client.toml, line 2, `exclude_countries`: found \"Kosovo\": a country is two letters, such as NL"
+    );
+}
+
+#[test]
+fn what_a_user_does_not_want_reaches_the_client() {
+    let id = "7f".repeat(32);
+    let config = client(&format!(
+        "[paths]\nexclude_relays = ['{id}']\nexclude_countries = ['xk']\nmax_total_price_up = 9\n"
+    ));
+    let mut settings = coinfuse::client::ClientConfig::default();
+    config.unwrap().paths.apply(&mut settings);
+    assert_eq!(settings.excluded_relays, [id.parse().unwrap()].into());
+    assert_eq!(settings.excluded_countries, ["XK".parse().unwrap()].into());
+    let up = settings.max_total_price.map(|price| price.up);
+    assert_eq!(up, Some(coinfuse_wire::Rate::from_msat_per_mib(9)));
 }
 
 /// Where one key depends on another, the section is named and what to do about it.

@@ -7,6 +7,7 @@ mod broadcasting;
 mod browsing;
 mod channels;
 mod crash;
+mod discovery;
 mod empty_wallet;
 mod own_coins;
 mod packets;

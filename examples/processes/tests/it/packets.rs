@@ -1,12 +1,11 @@
 //! Relays that take packets, one of them with a mempool, and a wallet that sends some.
 
-use crate::process::{BROADCAST, PATIENCE, RELAY, succeed};
+use crate::process::{BROADCAST, PATIENCE};
 use crate::town::Town;
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::serialize_hex;
 use coinfuse_testkit::BitcoinPeer;
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
@@ -39,20 +38,15 @@ impl Town {
     /// Relays that know each other, the last one with this section, and a client that knows them.
     pub(crate) async fn with_mempool(section: &str) -> Self {
         let mut town = Self::empty().await;
-        let mut directory = String::new();
         for number in 0..RELAYS {
             let mut sections = town.accept();
             if number == LAST {
                 sections += section;
             }
             town.init_relay(number, &sections).await;
-            directory += &succeed(RELAY, &town.relay_dir(number), &["descriptor"]).await;
-        }
-        for number in 0..RELAYS {
-            let file = town.relay_dir(number).join("directory.txt");
-            fs::write(file, &directory).expect("a directory file");
             town.start_relay(number).await;
         }
+        town.all_know_each_other().await;
         town.init_client(&[town.mint.url()]).await;
         town
     }

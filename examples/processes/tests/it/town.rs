@@ -1,12 +1,12 @@
 //! A mint, relays, a client and a web server, each in a folder or on a port of its own.
 
-use crate::process::{CLIENT, RELAY, Running, json, succeed};
+use crate::process::{CLIENT, RELAY, Running, json, succeed, until};
 use coinfuse_mint::LoopbackLightning;
 use coinfuse_mint::loopback::LoopbackServer;
 use coinfuse_testkit::{TestMint, Unit, WebServer};
 use serde_json::Value;
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener as StdTcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tempfile::TempDir;
@@ -83,7 +83,11 @@ impl Town {
     /// `relay init`, and what an operator would edit after it.
     pub(crate) async fn init_relay(&self, number: usize, sections: &str) {
         let dir = self.relay_dir(number);
-        succeed(RELAY, &dir, &["init"]).await;
+        let first = match number {
+            0 => Vec::new(),
+            _ => self.bootstrap(0).await,
+        };
+        succeed(RELAY, &dir, &init(&first)).await;
         let listen = format!("listen = \"127.0.0.1:{}\"", free_port());
         edit(
             &dir.join("relay.toml"),
@@ -115,10 +119,32 @@ impl Town {
         }
     }
 
-    /// `client init`, with the relays' descriptors and these mints.
+    /// What others write under `bootstrap` to find the network by a relay.
+    pub(crate) async fn bootstrap(&self, number: usize) -> Vec<String> {
+        let peers = json(RELAY, &self.relay_dir(number), &["peers", "--json"]).await;
+        let peers = peers["bootstrap"].as_array().expect("a list").iter();
+        peers
+            .map(|peer| peer.as_str().expect("text").to_owned())
+            .collect()
+    }
+
+    /// Waits until each relay knows all that there are.
+    pub(crate) async fn all_know_each_other(&self) {
+        for number in 0..self.relays.len() {
+            let dir = self.relay_dir(number);
+            until("all relays", async || {
+                let peers = json(RELAY, &dir, &["peers", "--json"]).await;
+                (peers["relays"] == self.relays.len()).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// `client init`, with these mints, and with the first relay to ask who the others are.
     pub(crate) async fn init_client(&self, mints: &[&str]) {
         let dir = self.client_dir();
-        succeed(CLIENT, &dir, &["init"]).await;
+        let first = self.bootstrap(0).await;
+        succeed(CLIENT, &dir, &init(&first)).await;
         let sections: String = mints
             .iter()
             .map(|url| format!("[[mint]]\nurl = \"{url}\"\nunit = \"msat\"\n"))
@@ -133,11 +159,6 @@ impl Town {
             ],
             &sections,
         );
-        let mut directory = String::from("# the relays of this town\n");
-        for number in 0..self.relays.len() {
-            directory += &succeed(RELAY, &self.relay_dir(number), &["descriptor"]).await;
-        }
-        fs::write(dir.join("directory.txt"), directory).expect("a directory file");
     }
 
     /// What a user would edit in client.toml.
@@ -194,6 +215,12 @@ impl Town {
         self.relays.iter().position(is_it).expect("one of ours")
     }
 
+    /// What `client relays --json` says.
+    pub(crate) async fn known(&self) -> Vec<Value> {
+        let known = json(CLIENT, &self.client_dir(), &["relays", "--json"]).await;
+        known["relays"].as_array().expect("a list").clone()
+    }
+
     /// What `client circuits --json` says.
     pub(crate) async fn circuits(&self) -> Value {
         json(CLIENT, &self.client_dir(), &["circuits", "--json"]).await
@@ -242,8 +269,21 @@ pub(crate) fn edit(file: &Path, changes: &[(&str, &str)], sections: &str) {
     fs::write(file, text + "\n" + sections).expect("the folder is ours");
 }
 
-/// A UDP port that nobody has, now.
+/// The arguments of `init` with these peers to ask.
+fn init(bootstrap: &[String]) -> Vec<&str> {
+    let peers = bootstrap
+        .iter()
+        .flat_map(|peer| ["--bootstrap", peer.as_str()]);
+    core::iter::once("init").chain(peers).collect()
+}
+
+/// A port that nobody has now, neither for UDP nor for TCP.
 pub(crate) fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("its number").port()
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let address = socket.local_addr().expect("its number");
+        if StdTcpListener::bind(address).is_ok() {
+            return address.port();
+        }
+    }
 }

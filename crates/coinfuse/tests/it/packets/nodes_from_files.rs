@@ -51,7 +51,7 @@ async fn the_terms_of_the_file_and_a_lasting_key_are_published() {
     config.packets.max_delay_secs = 7;
 
     let before = describe(&config, &seed(1), None).unwrap().packets.unwrap();
-    let node = RelayNode::start(&config, &seed(1), None).unwrap();
+    let node = RelayNode::start(&config, &seed(1), None).await.unwrap();
     let offer = node.descriptor().unwrap().packets.unwrap();
     assert_eq!(offer, before);
     assert_eq!(offer.price.small, Msat::new(3));
@@ -59,7 +59,7 @@ async fn the_terms_of_the_file_and_a_lasting_key_are_published() {
     node.shutdown().await;
     node.relay().ledger().close().await.unwrap();
     drop(node);
-    let node = RelayNode::start(&config, &seed(1), None).unwrap();
+    let node = RelayNode::start(&config, &seed(1), None).await.unwrap();
     assert_eq!(node.relay().packet_offer(), Some(offer), "after a restart");
 }
 
@@ -76,10 +76,11 @@ fn onward(relay: &Descriptor, next: &Descriptor) -> Vec<u8> {
 #[tokio::test]
 async fn a_relay_passes_packets_on_to_those_that_are_in_its_file_by_now() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let [first, second] = [0, 1].map(|index: u8| {
+    let start = async |index: u8| {
         let config = free(folders[usize::from(index)].path());
-        RelayNode::start(&config, &seed(index), None).unwrap()
-    });
+        RelayNode::start(&config, &seed(index), None).await.unwrap()
+    };
+    let (first, second) = (start(0).await, start(1).await);
     let (here, there) = (first.descriptor().unwrap(), second.descriptor().unwrap());
     let mut courier = Courier::to(&dialler(), &here).await;
     courier.bring(onward(&here, &there)).await;

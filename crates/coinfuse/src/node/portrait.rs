@@ -1,0 +1,128 @@
+//! What a relay says about itself, as it changes, and telling it to the network.
+
+use crate::clock::Clock;
+use crate::relay::{Relay, RelayLimits};
+use coinfuse_directory::{BuildError, Descriptor, DescriptorBody, Identity, Load};
+use coinfuse_discovery::Discovery;
+use coinfuse_wire::UnixTime;
+use core::time::Duration;
+use std::sync::Weak;
+use tokio::time::sleep;
+
+/// How often a relay looks whether it has something new to tell.
+const LOOK: Duration = Duration::from_secs(5);
+/// For how long a relay is as busy as it said, whatever it does: that is not worth a descriptor
+/// every few seconds, and nobody shall watch it from afar.
+const SAME_LOAD: Duration = Duration::from_secs(60);
+/// How old a descriptor gets before the next, which says the same for longer.
+const REFRESH: Duration = Duration::from_secs(DescriptorBody::DEFAULT_LIFETIME.as_secs() / 3);
+
+/// A relay and what is published about it.
+pub(super) struct Portrait {
+    pub(super) relay: Relay,
+    pub(super) identity: Identity,
+    /// What does not change while it runs.
+    pub(super) body: DescriptorBody,
+}
+
+impl Portrait {
+    /// What there is to say now.
+    pub(super) fn descriptor(&self) -> Result<Descriptor, BuildError> {
+        self.body_at(Clock::start().unix()).sign(&self.identity)
+    }
+
+    fn body_at(&self, now: UnixTime) -> DescriptorBody {
+        let mut body = self.body.clone();
+        body.published = now;
+        body.sequence = now.secs();
+        body.expires = now.saturating_add(DescriptorBody::DEFAULT_LIFETIME);
+        body.packets = self.relay.packet_offer();
+        body.load = Some(load(
+            self.relay.stats().open_circuits,
+            RelayLimits::default().max_circuits as u64,
+        ));
+        body
+    }
+
+    /// Whether there is something to say beyond what was `told`.
+    fn has_news(&self, told: &DescriptorBody, now: UnixTime) -> bool {
+        let age = now.saturating_since(told.published);
+        let mut body = self.body_at(now);
+        (body.sequence, body.published) = (told.sequence, told.published);
+        body.expires = told.expires;
+        if age < SAME_LOAD {
+            body.load = told.load;
+        }
+        age >= REFRESH || body != *told
+    }
+}
+
+fn load(used: u64, of: u64) -> Load {
+    match used.saturating_mul(4).checked_div(of) {
+        Some(0) => Load::Low,
+        Some(1) => Load::Medium,
+        Some(2) => Load::High,
+        _ => Load::Full,
+    }
+}
+
+/// Tells the network what there is to say, whenever that changes or gets old, until the relay or
+/// discovery ends.
+pub(super) async fn announce(portrait: Weak<Portrait>, discovery: Discovery) {
+    let mut told: Option<DescriptorBody> = None;
+    let mut last_trouble = String::new();
+    loop {
+        let Some(portrait) = portrait.upgrade() else {
+            return;
+        };
+        let now = Clock::start().unix();
+        if told
+            .as_ref()
+            .is_none_or(|told| portrait.has_news(told, now))
+        {
+            match publish(&portrait, &discovery, now).await {
+                Ok(body) => told = Some(body),
+                Err(trouble) if trouble == last_trouble => {}
+                Err(trouble) => {
+                    tracing::warn!("this relay is not told to the network: {trouble}");
+                    last_trouble = trouble;
+                }
+            }
+        }
+        drop(portrait);
+        sleep(LOOK).await;
+    }
+}
+
+async fn publish(
+    portrait: &Portrait,
+    discovery: &Discovery,
+    now: UnixTime,
+) -> Result<DescriptorBody, String> {
+    let body = portrait.body_at(now);
+    let descriptor = body.clone().sign(&portrait.identity);
+    let descriptor = descriptor.map_err(|error| error.to_string())?;
+    let published = discovery.publish(descriptor).await;
+    published.map_err(|error| error.to_string())?;
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_is_told_in_quarters() {
+        for (used, of, expected) in [
+            (0, 0, Load::Full),
+            (0, 100, Load::Low),
+            (24, 100, Load::Low),
+            (25, 100, Load::Medium),
+            (74, 100, Load::High),
+            (75, 100, Load::Full),
+            (u64::MAX, 1, Load::Full),
+        ] {
+            assert_eq!(load(used, of), expected, "{used} of {of}");
+        }
+    }
+}

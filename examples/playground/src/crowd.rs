@@ -1,0 +1,200 @@
+//! How soon somebody new can use a network of many relays: the relays are real but for their books,
+//! each knows one other at its start, and the client knows one of them.
+
+use crate::download::now;
+use crate::role::Role;
+use crate::town::{PATIENCE, open_funded, start_mint};
+use anyhow::{Context, Result, bail};
+use coinfuse::client::{Client, ClientConfig};
+use coinfuse::config::{AcceptedMint, RelayConfig};
+use coinfuse::connect::Isolation;
+use coinfuse::discovery::{Discovery, DiscoveryConfig, PeerAddress};
+use coinfuse::keys::MasterSeed;
+use coinfuse::node::RelayNode;
+use coinfuse_delivery::Target;
+use coinfuse_directory::{Directory, MintUnit};
+use coinfuse_mint::LoopbackLightning;
+use coinfuse_voucher::{Keyring, MintId, Unit};
+use coinfuse_wire::Msat;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// Relays on one thread.
+const ON_A_THREAD: usize = 10;
+/// Where circuits are to lead; nobody connects to it.
+const TARGET: &str = "127.0.0.1:9";
+
+/// What was measured, in milliseconds from the start of the client.
+#[derive(Serialize)]
+struct Figures {
+    relays: usize,
+    /// How long the relays took from the first one's start until each knew all.
+    relays_know_each_other_ms: f64,
+    knows_95_percent_ms: f64,
+    first_paid_circuit_ms: f64,
+    paid_msat: u64,
+}
+
+/// A relay and those that run on its thread.
+struct Crowd {
+    nodes: Vec<RelayNode>,
+    bootstrap: Vec<PeerAddress>,
+    _roles: Vec<Role>,
+}
+
+/// Measures, and prints.
+pub(crate) async fn run(relays: usize, json: bool) -> Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let lightning = LoopbackLightning::new();
+    let database = folder.path().join("mint.sqlite");
+    let (_mint_role, mint) = start_mint(database, lightning.clone(), 1).await?;
+    let mint_id = MintId::new(mint.url(), Unit::Msat)?;
+    let purse = open_funded(folder.path().join("client"), vec![mint_id], &lightning).await?;
+
+    let begun = now();
+    let crowd = Crowd::start(relays, folder.path(), mint.url(), purse.keyring().await).await?;
+    crowd.know_each_other().await?;
+    let relays_know_each_other_ms = millis(begun);
+
+    let begun = now();
+    let discovery = client_of(&crowd.bootstrap).await?;
+    let mut known = discovery.directory();
+    let most = known.wait_for(|known| known.len() * 100 >= relays * 95);
+    let most = timeout(PATIENCE, most)
+        .await
+        .context("relays stay unknown")?;
+    let directory = Directory::clone(&*most?);
+    let knows_95_percent_ms = millis(begun);
+    let client = Client::start(ClientConfig::default(), directory, purse, &[7; 32]).await?;
+    let target: Target = TARGET.parse()?;
+    client.prepare(&target, Isolation::NONE).await?;
+    let figures = Figures {
+        relays,
+        relays_know_each_other_ms,
+        knows_95_percent_ms,
+        first_paid_circuit_ms: millis(begun),
+        paid_msat: client.spent().get(),
+    };
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(&figures)?),
+        false => figures.print(),
+    }
+    client.shutdown().await;
+    discovery.shutdown().await;
+    match client.spent() {
+        Msat::ZERO => bail!("nothing was paid"),
+        _ => Ok(()),
+    }
+}
+
+impl Figures {
+    fn print(&self) {
+        println!(
+            "{} relays know each other {:.1} s after the first was started",
+            self.relays,
+            self.relays_know_each_other_ms / 1e3
+        );
+        println!(
+            "a new client knows 95 % of them after {:.0} ms, and has a circuit of three after {:.0} ms, for which it has paid {}",
+            self.knows_95_percent_ms,
+            self.first_paid_circuit_ms,
+            Msat::new(self.paid_msat)
+        );
+    }
+}
+
+impl Crowd {
+    async fn start(count: usize, folder: &Path, mint: &str, keyring: Keyring) -> Result<Self> {
+        let mut crowd = Self {
+            nodes: Vec::new(),
+            bootstrap: Vec::new(),
+            _roles: Vec::new(),
+        };
+        while crowd.nodes.len() < count {
+            let first = crowd.nodes.len();
+            // The first one alone: the others are told of it.
+            let last = match first {
+                0 => 1,
+                _ => count.min(first + ON_A_THREAD),
+            };
+            let configs = (first..last).map(|index| {
+                let dir = folder.join(format!("relay-{index}"));
+                Ok((index, config(&dir, mint, &crowd.bootstrap)?))
+            });
+            let configs = configs.collect::<Result<Vec<_>>>()?;
+            let keyring = keyring.clone();
+            let name = format!("relays-{first}");
+            let (role, nodes) = Role::spawn(name, move || start_relays(configs, keyring)).await?;
+            crowd.nodes.extend(nodes);
+            crowd._roles.push(role);
+            if let Some(discovery) = crowd.nodes[0].discovery() {
+                crowd.bootstrap = discovery.addresses().to_vec();
+            }
+        }
+        Ok(crowd)
+    }
+
+    async fn know_each_other(&self) -> Result<()> {
+        let all = self.nodes.len();
+        for discovery in self.nodes.iter().filter_map(RelayNode::discovery) {
+            let mut known = discovery.directory();
+            let known = timeout(2 * PATIENCE, known.wait_for(|known| known.len() == all)).await;
+            known.context("the relays do not find each other")??;
+        }
+        Ok(())
+    }
+}
+
+async fn start_relays(
+    configs: Vec<(usize, RelayConfig)>,
+    keyring: Keyring,
+) -> Result<Vec<RelayNode>> {
+    let mut nodes = Vec::new();
+    for (index, config) in configs {
+        let mut seed = [0xcf; 32];
+        seed[..8].copy_from_slice(&index.to_be_bytes());
+        let node = RelayNode::start(&config, &MasterSeed::new(seed), None).await?;
+        let mut verifier = node
+            .verifier()
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        verifier.keyring_mut().merge(keyring.clone())?;
+        drop(verifier);
+        nodes.push(node);
+    }
+    Ok(nodes)
+}
+
+/// A relay on loopback that takes this mint's coins for circuits, and leads to this machine.
+fn config(dir: &Path, mint: &str, bootstrap: &[PeerAddress]) -> Result<RelayConfig> {
+    let mut config = RelayConfig {
+        data_dir: dir.to_owned(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        allow_private_neighbours: true,
+        bootstrap: bootstrap.to_vec(),
+        ..RelayConfig::default()
+    };
+    config.accept.push(AcceptedMint {
+        url: mint.parse()?,
+        unit: MintUnit::Msat,
+    });
+    // The memory of packets that were seen would be 64 MiB for each.
+    config.packets.enabled = false;
+    config.exit.policy = "accept 127.0.0.1:*".parse()?;
+    Ok(config)
+}
+
+async fn client_of(bootstrap: &[PeerAddress]) -> Result<Discovery> {
+    let mut settings = DiscoveryConfig::client([9; 32]);
+    settings.bootstrap = bootstrap.to_vec();
+    settings.private_addresses = true;
+    Ok(Discovery::start(settings).await?)
+}
+
+fn millis(begun: Instant) -> f64 {
+    let elapsed: Duration = begun.elapsed();
+    elapsed.as_secs_f64() * 1e3
+}
