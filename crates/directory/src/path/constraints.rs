@@ -34,6 +34,7 @@ pub struct PathConstraints {
     countries: BTreeSet<Country>,
     suites: Option<Vec<Suite>>,
     global_only: bool,
+    pub(super) guarded: bool,
     now: Option<UnixTime>,
 }
 
@@ -53,6 +54,7 @@ impl PathConstraints {
             countries: BTreeSet::new(),
             suites: None,
             global_only: false,
+            guarded: true,
             now: None,
         }
     }
@@ -128,6 +130,13 @@ impl PathConstraints {
     /// [global](AddressClass::Global).
     pub fn private_addresses(mut self, allowed: bool) -> Self {
         self.global_only = !allowed;
+        self
+    }
+
+    /// The first hop need not be a [guard](crate::Guard): on a packet's way back the client is at the
+    /// other end.
+    pub fn without_guard(mut self) -> Self {
+        self.guarded = false;
         self
     }
 

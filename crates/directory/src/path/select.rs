@@ -54,7 +54,8 @@ pub fn select_path(
     }
     let candidates = Candidates::gather(directory, constraints, history);
     let mut search = Search::new(constraints, candidates, seed);
-    let path = if hops == 1 || history.guards().is_empty() {
+    let guarded = constraints.guarded && hops > 1 && !history.guards().is_empty();
+    let path = if !guarded {
         search.path(None)
     } else {
         let guards = usable_guards(directory, constraints, history);

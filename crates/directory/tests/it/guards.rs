@@ -60,6 +60,21 @@ fn three_guards_are_drawn_and_every_path_starts_at_the_first() {
 }
 
 #[test]
+fn a_way_back_begins_anywhere_and_may_end_at_a_guard() {
+    let network = network(0..50, 0);
+    let mut history = History::new();
+    history.tend_guards(&network, &any(3), NOW, seed(1));
+    let guard = guards(&history)[0];
+    let back = any(3).without_guard().ending_at([guard]);
+    let paths: Vec<_> = (0..50)
+        .map(|n| select_path(&network, &back, &history, seed(n)).unwrap())
+        .collect();
+    assert!(paths.iter().all(|path| path.last().relay == guard));
+    let firsts: BTreeSet<_> = paths.iter().map(|path| path.first().relay).collect();
+    assert!(firsts.len() > 20);
+}
+
+#[test]
 fn guards_stay_when_they_are_tended_and_over_a_restart() {
     let mut history = History::new();
     history.tend_guards(&network(0..50, 0), &any(3), NOW, seed(1));
