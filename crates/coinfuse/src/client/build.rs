@@ -14,11 +14,11 @@ use coinfuse_circuit::{
     CircuitNumber, ClientCircuit, HopPlan, LaneHeader, NextHop, OnionKey, Seed, Suite,
 };
 use coinfuse_delivery::{Host, Target};
-use coinfuse_directory::{Descriptor, ExitNeed, History, Path, PathConstraints, select_path};
+use coinfuse_directory::{Descriptor, ExitNeed, Path, PathConstraints, select_path};
 use coinfuse_wire::{Encode, HopIndex, Msat, RelayId};
 use quinn::SendStream;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::time::timeout;
 
 impl Inner {
@@ -34,24 +34,33 @@ impl Inner {
                 port: target.port(),
             },
         };
+        let of_all = self.constraints();
+        let constraints = of_all.clone().exit_to(need);
+        let constraints = constraints.exclude(excluded.iter().copied());
+        let directory = self.directory.read();
+        let directory = directory.unwrap_or_else(PoisonError::into_inner);
+        if self.config.hops > 1 {
+            self.memory.tend_guards(&directory, &of_all);
+        }
+        let select = |history: &_| select_path(&directory, &constraints, history, random());
+        Ok(self.memory.with(select)?)
+    }
+
+    /// What holds for all circuits.
+    fn constraints(&self) -> PathConstraints {
+        let config = &self.config;
         let avoided = self.payer.avoided(self.clock.now());
-        let constraints = PathConstraints::new(self.config.hops)
-            .exit_to(need)
-            .max_price(self.config.max_price)
+        let constraints = PathConstraints::new(config.hops)
+            .max_price(config.max_price)
             .pay_with(self.mint_urls.iter().cloned())
-            .exclude(excluded.iter().copied().chain(avoided))
+            .exclude(config.excluded_relays.iter().copied().chain(avoided))
+            .exclude_countries(config.excluded_countries.iter().copied())
             .suites(Suite::ALL.map(|suite| coinfuse_directory::Suite::new(suite.code())))
             .fresh_at(self.clock.unix());
-        let directory = self
-            .directory
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(select_path(
-            &directory,
-            &constraints,
-            &History::new(),
-            random(),
-        )?)
+        match config.max_total_price {
+            Some(total) => constraints.max_total_price(total),
+            None => constraints,
+        }
     }
 
     /// Builds a circuit along a path.
@@ -65,15 +74,22 @@ impl Inner {
             .iter()
             .map(|relay| self.payer.account(relay, isolation))
             .collect::<Result<Vec<_>, _>>()?;
+        let begun = OnceLock::new();
         let built = timeout(
             self.config.build_timeout,
-            self.build_with(path, accounts.clone()),
+            self.build_with(path.clone(), accounts.clone(), &begun),
         );
-        let built = built.await.unwrap_or(Err(ClientError::BuildTimedOut));
-        if built.is_err() {
-            accounts
-                .iter()
-                .for_each(|account| self.payer.release(account, None));
+        let built = built
+            .await
+            .unwrap_or_else(|_| Err(timed_out(&path, &begun)));
+        match &built {
+            Ok(_) => self.memory.worked(path.hops().iter().map(|hop| hop.relay)),
+            Err(error) => {
+                let relay = |hop| path.hop(hop).map(|relay| relay.relay);
+                self.memory.went_wrong(error, relay);
+                let unused = accounts.iter();
+                unused.for_each(|account| self.payer.release(account, None));
+            }
         }
         built
     }
@@ -82,6 +98,7 @@ impl Inner {
         self: &Arc<Self>,
         path: Path,
         accounts: Vec<HopAccount>,
+        progress: &OnceLock<Arc<Cell>>,
     ) -> Result<OpenCircuit, ClientError> {
         let begun = self.clock.now();
         // Paying and connecting do not need each other.
@@ -95,20 +112,22 @@ impl Inner {
             self.config.circuit,
             || Seed::new(random()),
         )?;
+        let cell = Arc::new(Cell::new(machine, self.clock, self.shutdown.child_token()));
+        let cell = progress.get_or_init(|| cell);
         let number = self.next_number();
         let (send, recv) = link.open_bi().await.map_err(|_| ClientError::CircuitLost)?;
         let mut lane = (send, LaneReader::new(recv));
         let answer = open_control_lane(&mut lane, number, create.suite, &create.handshake)
             .await
             .map_err(ClientError::FirstHop)?;
-        let cell = Arc::new(Cell::new(machine, self.clock, self.shutdown.child_token()));
-        self.note_first_payments(&cell, purchases);
+        self.note_first_payments(cell, purchases);
         let now = self.clock.now();
         cell.with(|state| state.machine.created(now, self.clock.unix(), &answer))?;
         let (send, reader) = lane;
         let mut control = Control {
-            cell: Arc::clone(&cell),
+            cell: Arc::clone(cell),
             payer: Arc::clone(&self.payer),
+            memory: Arc::clone(&self.memory),
             accounts: accounts.clone(),
             send,
             reader,
@@ -119,9 +138,10 @@ impl Inner {
         let data = open_data_lane(&link, number).await?;
         let built_in = self.clock.now().saturating_since(begun);
         let open = OpenCircuit::start(Parts {
-            cell,
+            cell: Arc::clone(cell),
             path,
             payer: Arc::clone(&self.payer),
+            memory: Arc::clone(&self.memory),
             tokens: accounts.iter().map(|account| account.token).collect(),
             link,
             data,
@@ -203,6 +223,15 @@ impl Inner {
             }
         }
     }
+}
+
+/// Which hop is waited for, once the first one was sent something.
+fn timed_out(path: &Path, begun: &OnceLock<Arc<Cell>>) -> ClientError {
+    let missing = begun.get().and_then(|cell| {
+        let mut hops = (0..path.hops().len()).filter_map(HopIndex::new);
+        hops.find(|hop| cell.credit(*hop).is_none())
+    });
+    missing.map_or(ClientError::BuildTimedOut, ClientError::Silent)
 }
 
 /// The relay's first choice among the suites that both speak. A machine without AES hardware

@@ -1,6 +1,7 @@
 //! An open circuit at its client: its tasks, and the streams on it.
 
 use super::cell::Cell;
+use super::memory::Memory;
 use super::payer::Payer;
 use super::stream::Stream;
 use super::{ClientError, HopReport};
@@ -11,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use coinfuse_circuit::{AccountToken, Record};
 use coinfuse_delivery::{ExitFailure, FAILURE_HEADER, Target};
 use coinfuse_directory::Path;
-use coinfuse_wire::HopIndex;
+use coinfuse_wire::{ByteCount, HopIndex, RelayId};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use h2::client::{self, SendRequest};
@@ -28,6 +29,7 @@ pub(crate) struct OpenCircuit {
     cell: Arc<Cell>,
     pub(super) path: Path,
     payer: Arc<Payer>,
+    memory: Arc<Memory>,
     /// The accounts at the hops, in order.
     tokens: Vec<AccountToken>,
     requests: SendRequest<Bytes>,
@@ -35,6 +37,8 @@ pub(crate) struct OpenCircuit {
     /// Streams that are open or being opened.
     streams: AtomicUsize,
     pub(super) built_in: Duration,
+    /// What each hop had carried when it was asked last.
+    counted: Mutex<Vec<ByteCount>>,
     /// Keeps the link to the first hop.
     _link: LinkLease,
 }
@@ -44,6 +48,7 @@ pub(super) struct Parts {
     pub(super) cell: Arc<Cell>,
     pub(super) path: Path,
     pub(super) payer: Arc<Payer>,
+    pub(super) memory: Arc<Memory>,
     pub(super) tokens: Vec<AccountToken>,
     pub(super) link: LinkLease,
     pub(super) data: (SendStream, LaneReader),
@@ -78,6 +83,8 @@ impl OpenCircuit {
             cell: parts.cell,
             path: parts.path,
             payer: parts.payer,
+            memory: parts.memory,
+            counted: Mutex::new(vec![ByteCount::ZERO; parts.tokens.len()]),
             tokens: parts.tokens,
             requests,
             last_used: Mutex::new(now()),
@@ -147,7 +154,21 @@ impl OpenCircuit {
             let account = self.tokens.get(index)?;
             let channels = self.payer.channels().map(|channels| channels.hop(account));
             let channels = channels.unwrap_or_default();
-            Some(HopReport::new(relay.relay, &credit, channels))
+            let seen = self.memory.of(&relay.relay);
+            Some(HopReport::new(relay.relay, &credit, channels, seen))
+        })
+        .collect()
+    }
+
+    /// What each hop carried since this was asked last, in both directions.
+    pub(super) fn carried(&self) -> Vec<(RelayId, ByteCount)> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let hops = self.path.hops().iter().zip(counted.iter_mut()).enumerate();
+        hops.filter_map(|(index, (relay, before))| {
+            let reading = self.cell.credit(HopIndex::new(index)?)?.reading();
+            let all = reading.up.saturating_add(reading.down);
+            let more = all.saturating_sub(core::mem::replace(before, all));
+            Some((relay.relay, more))
         })
         .collect()
     }

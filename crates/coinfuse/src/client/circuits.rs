@@ -5,7 +5,7 @@ use super::stream::Stream;
 use super::{CircuitReport, ClientError, Inner};
 use crate::connect::Isolation;
 use coinfuse_delivery::{ExitFailure, Host, Target};
-use coinfuse_wire::RelayId;
+use coinfuse_wire::{ByteCount, RelayId};
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -64,6 +64,13 @@ impl Circuits {
                 hops: circuit.report(),
             })
             .collect()
+    }
+
+    /// What each hop of each circuit carried since this was asked last.
+    pub(super) fn carried(&self) -> Vec<(RelayId, ByteCount)> {
+        let open = self.lock();
+        let circuits = open.values().flatten();
+        circuits.flat_map(|circuit| circuit.carried()).collect()
     }
 
     pub(super) fn close(&self, isolation: Isolation) {

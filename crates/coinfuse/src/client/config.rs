@@ -4,8 +4,10 @@ use super::channels::ChannelConfig;
 use super::packets::PacketConfig;
 use crate::link::LinkLimits;
 use coinfuse_circuit::{Limits, Price, TopUpPolicy};
-use coinfuse_wire::{Msat, Rate};
+use coinfuse_directory::Country;
+use coinfuse_wire::{Msat, Rate, RelayId};
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The knobs of a client.
@@ -19,6 +21,10 @@ pub struct ClientConfig {
     /// Where it is remembered what is left on accounts at relays, so that a restart does not pay
     /// before that is used. Default: nowhere.
     pub credit_file: Option<PathBuf>,
+    /// Where it is remembered which relays worked, which were fast, and which are the client's guards:
+    /// the few that it enters the network through, for months. Default: nowhere, so that each start
+    /// draws new guards, which sooner or later are bad ones.
+    pub history_file: Option<PathBuf>,
     /// Payment channels, which pay for what comes after a circuit's first vouchers. Default: none,
     /// since they need a file of their own.
     pub channels: Option<ChannelConfig>,
@@ -26,6 +32,13 @@ pub struct ClientConfig {
     pub packets: PacketConfig,
     /// The most that a hop may cost, per direction. Default 10,000 msat per MiB.
     pub max_price: Price,
+    /// The most that all hops of a circuit together may cost, per direction. Default: what as many
+    /// hops cost at the price above.
+    pub max_total_price: Option<Price>,
+    /// Relays that are never used. Default none.
+    pub excluded_relays: BTreeSet<RelayId>,
+    /// No relay is used that says that it is in one of these countries. Default none.
+    pub excluded_countries: BTreeSet<Country>,
     /// When and how much to pay.
     pub top_up: TopUpPolicy,
     /// Limits of each circuit.
@@ -48,12 +61,16 @@ impl Default for ClientConfig {
             hops: 3,
             spending_cap: Msat::MAX,
             credit_file: None,
+            history_file: None,
             channels: None,
             packets: PacketConfig::default(),
             max_price: Price {
                 up: ceiling,
                 down: ceiling,
             },
+            max_total_price: None,
+            excluded_relays: BTreeSet::new(),
+            excluded_countries: BTreeSet::new(),
             top_up: TopUpPolicy::default(),
             circuit: Limits::default(),
             links: LinkLimits::default(),

@@ -3,6 +3,7 @@
 use super::ClientError;
 use super::cell::Cell;
 use super::channels::ChannelPayment;
+use super::memory::Memory;
 use super::payer::{HopAccount, Payer, Purchase, refusals};
 use super::teller::Teller;
 use crate::lane::{LaneReader, write};
@@ -20,6 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Control {
     pub(super) cell: Arc<Cell>,
     pub(super) payer: Arc<Payer>,
+    pub(super) memory: Arc<Memory>,
     pub(super) accounts: Vec<HopAccount>,
     pub(super) send: SendStream,
     pub(super) reader: LaneReader,
@@ -56,28 +58,64 @@ impl Control {
 
     /// True when the circuit is to end, false when it has.
     async fn serve(&mut self) -> bool {
+        let error = match self.serve_on().await {
+            Ok(orderly) => return orderly,
+            Err(error) => error,
+        };
+        tracing::info!(%error, "a circuit ended");
+        self.cell.over.cancel();
+        let relay = |hop: HopIndex| self.accounts.get(hop.get()).map(|account| account.relay);
+        self.memory.went_wrong(&error, relay);
+        false
+    }
+
+    /// The same, or why it has ended.
+    async fn serve_on(&mut self) -> Result<bool, ClientError> {
         let (leaving, over) = (self.cell.leaving.clone(), self.cell.over.clone());
         loop {
             let step = tokio::select! {
                 biased;
-                () = over.cancelled() => return false,
-                () = leaving.cancelled() => return true,
+                () = over.cancelled() => match leaving.is_cancelled() {
+                    true => return Ok(false),
+                    false => Err(self.hear_why().await),
+                },
+                () = leaving.cancelled() => return Ok(true),
                 () = self.cell.outputs() => Ok(()),
                 record = self.reader.next() => match record {
                     Ok(Some(record)) => self.hear(record),
                     _ => Err(ClientError::CircuitLost),
                 },
             };
-            let step = match step {
-                Ok(()) => self.drain().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = step {
-                tracing::info!(%error, "a circuit ended");
-                over.cancel();
-                return false;
-            }
+            step?;
+            self.drain().await?;
         }
+    }
+
+    /// The data lane has ended. Whoever ended it says why on the control lane, at about the same time.
+    async fn hear_why(&mut self) -> ClientError {
+        let why = async {
+            loop {
+                let Ok(Some(record)) = self.reader.next().await else {
+                    return ClientError::CircuitLost;
+                };
+                if let Err(error) = self.hear(record) {
+                    return error;
+                }
+                while let Some(output) = self.cell.next_output() {
+                    let told = match output {
+                        ClientOutput::Event(
+                            event @ (ClientEvent::Closed { .. } | ClientEvent::Paid { .. }),
+                        ) => self.handle(event),
+                        _ => Ok(()),
+                    };
+                    if let Err(error) = told {
+                        return error;
+                    }
+                }
+            }
+        };
+        let why = timeout(FAREWELL, why).await;
+        why.unwrap_or(ClientError::CircuitLost)
     }
 
     /// The channels' last words, hop by hop.

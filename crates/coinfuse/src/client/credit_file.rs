@@ -4,12 +4,13 @@
 //! One line for each account: the 64 hex digits of its id, a blank, the msat. The file is a memory
 //! and not a claim: the relay says what an account holds, and a wrong line costs one top-up more.
 
+use super::private_file;
 use coinfuse_circuit::AccountId;
 use coinfuse_wire::Msat;
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 /// The most accounts that are remembered.
 const MAX_ACCOUNTS: usize = 10_000;
@@ -20,20 +21,14 @@ pub(super) fn load(path: &Path) -> HashMap<AccountId, Msat> {
     text.lines().filter_map(parse).take(MAX_ACCOUNTS).collect()
 }
 
-/// Writes the file, whole or not at all, readable for its owner only.
+/// Writes the file.
 pub(super) fn save(path: &Path, left: &HashMap<AccountId, Msat>) -> io::Result<()> {
     let mut text = String::new();
     let worth = left.iter().filter(|(_, left)| !left.is_zero());
     for (account, left) in worth.take(MAX_ACCOUNTS) {
         text += &format!("{} {}\n", hex::encode(account.as_bytes()), left.get());
     }
-    let new: PathBuf = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&new)?.write_all(text.as_bytes())?;
-    fs::rename(&new, path)
+    private_file::replace(path, text.as_bytes())
 }
 
 fn parse(line: &str) -> Option<(AccountId, Msat)> {

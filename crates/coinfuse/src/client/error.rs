@@ -50,9 +50,12 @@ pub enum ClientError {
     /// The circuit went away.
     #[error("the circuit was lost")]
     CircuitLost,
-    /// The circuit was not built in time.
+    /// The circuit was not built in time, and no hop is known to be the reason.
     #[error("the circuit was not built in time")]
     BuildTimedOut,
+    /// A hop did not answer before the time for the circuit was over.
+    #[error("{0} does not answer")]
+    Silent(HopIndex),
     /// A descriptor holds keys that are none; its relay is at fault.
     #[error("the descriptor of {0:?} cannot be used")]
     BadDescriptor(RelayId),
@@ -94,7 +97,8 @@ impl ClientError {
             | Self::CircuitLost
             | Self::BadDescriptor(_)
             | Self::NoCommonMint(_)
-            | Self::BuildTimedOut => true,
+            | Self::BuildTimedOut
+            | Self::Silent(_) => true,
             Self::Exit(failure) => failure.is_worth_another_exit(),
             _ => false,
         }
@@ -114,10 +118,50 @@ impl ClientError {
                 | ClientCircuitError::Meter { hop, .. },
             )
             | Self::Closed(hop, _)
-            | Self::PaymentRefused { hop, .. } => Some(*hop),
+            | Self::PaymentRefused { hop, .. }
+            | Self::Silent(hop) => Some(*hop),
             _ => None,
         }
     }
+
+    /// Whether the first relay could not be reached, or the link to it was lost.
+    pub(super) const fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::Link { .. } | Self::FirstHop(ExtendRefusal::Unreachable) | Self::CircuitLost
+        )
+    }
+
+    /// Whom it counts against in the client's history: those who did not do what they were asked for,
+    /// as far as that can be told. It is not known whether a hop lies about the next one.
+    pub(super) fn suspects(&self) -> Vec<HopIndex> {
+        let before = |hop: &HopIndex| hop.get().checked_sub(1).and_then(HopIndex::new);
+        let after = |hop: &HopIndex| HopIndex::new(hop.get() + 1);
+        let suspect = match self {
+            Self::Link { error, .. } if is_ours(*error) => None,
+            Self::CircuitLost => Some(HopIndex::default()),
+            Self::Circuit(ClientCircuitError::Extend { hop, reason }) => match reason {
+                ExtendRefusal::NotOffered | ExtendRefusal::AlreadyExtended => before(hop),
+                _ => Some(*hop),
+            },
+            Self::Closed(hop, reason) => match reason {
+                CloseReason::NextHopLost => after(hop),
+                CloseReason::Overload | CloseReason::Protocol | CloseReason::MeterMismatch => {
+                    Some(*hop)
+                }
+                _ => None,
+            },
+            // The hop before it should have noticed that it is silent.
+            Self::Silent(hop) => return before(hop).into_iter().chain([*hop]).collect(),
+            other => other.culprit(),
+        };
+        suspect.into_iter().collect()
+    }
+}
+
+/// Whether a dial failed at this machine.
+pub(super) const fn is_ours(error: DialError) -> bool {
+    matches!(error, DialError::Busy | DialError::Closing)
 }
 
 impl From<&ClientError> for ConnectError {
@@ -136,6 +180,61 @@ impl From<&ClientError> for ConnectError {
                 Self::NetworkUnreachable
             }
             _ => Self::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(number: usize) -> HopIndex {
+        HopIndex::new(number).unwrap()
+    }
+
+    fn extend(reason: ExtendRefusal) -> ClientError {
+        ClientError::Circuit(ClientCircuitError::Extend {
+            hop: hop(2),
+            reason,
+        })
+    }
+
+    fn link(error: DialError) -> ClientError {
+        let relay = RelayId::new([1; 32]);
+        ClientError::Link { relay, error }
+    }
+
+    #[test]
+    fn it_counts_against_the_hop_that_did_not_do_its_part() {
+        for (error, suspects) in [
+            (link(DialError::Timeout), vec![0]),
+            (ClientError::CircuitLost, vec![0]),
+            (extend(ExtendRefusal::Unreachable), vec![2]),
+            (extend(ExtendRefusal::NotOffered), vec![1]),
+            (
+                ClientError::Closed(hop(1), CloseReason::NextHopLost),
+                vec![2],
+            ),
+            (ClientError::Closed(hop(1), CloseReason::Overload), vec![1]),
+            (ClientError::Silent(hop(0)), vec![0]),
+            (ClientError::Silent(hop(2)), vec![1, 2]),
+        ] {
+            let told: Vec<_> = error.suspects().iter().map(|hop| hop.get()).collect();
+            assert_eq!(told, suspects, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_orderly_end_and_our_own_trouble_count_against_nobody() {
+        for error in [
+            link(DialError::Busy),
+            ClientError::Closed(hop(1), CloseReason::Leaving),
+            ClientError::Closed(hop(1), CloseReason::Lifetime),
+            ClientError::Closed(hop(1), CloseReason::Unpaid),
+            ClientError::BuildTimedOut,
+            ClientError::OutOfMoney,
+        ] {
+            assert_eq!(error.suspects(), [], "{error}");
         }
     }
 }

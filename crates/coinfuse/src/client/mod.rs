@@ -17,8 +17,10 @@ mod config;
 mod control;
 mod credit_file;
 mod error;
+mod memory;
 mod packets;
 mod payer;
+mod private_file;
 mod report;
 mod stream;
 mod teller;
@@ -28,6 +30,7 @@ pub use channels::{
 };
 pub use config::ClientConfig;
 pub use error::ClientError;
+pub use memory::read_history;
 pub use packets::{AskError, PacketConfig, PacketReport, ServiceRequest};
 pub use report::{CircuitReport, HopReport};
 pub use stream::Stream;
@@ -40,10 +43,11 @@ use channels::Channels;
 use circuits::Circuits;
 use coinfuse_circuit::CircuitNumber;
 use coinfuse_delivery::Target;
-use coinfuse_directory::{Directory, MintUrl};
+use coinfuse_directory::{Directory, History, MintUrl};
 use coinfuse_voucher::Purse;
 use coinfuse_wire::Msat;
 use core::time::Duration;
+use memory::Memory;
 use packets::Packets;
 use payer::Payer;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,6 +68,7 @@ struct Inner {
     config: ClientConfig,
     directory: RwLock<Directory>,
     payer: Arc<Payer>,
+    memory: Arc<Memory>,
     mint_urls: Vec<MintUrl>,
     endpoint: LinkEndpoint,
     links: LinkPool,
@@ -110,10 +115,12 @@ impl Client {
         }
         let credit_file = config.credit_file.clone();
         let payer = Payer::new(purse, seed, budget, channels, credit_file);
+        let memory = Memory::open(config.history_file.clone(), clock);
         let links = LinkPool::new(endpoint.clone());
         let (prefix, pool) = (payer.packet_prefix(), links.clone());
         let inner = Arc::new(Inner {
             payer: Arc::new(payer),
+            memory: Arc::new(memory),
             packets: Packets::new(&config.packets, prefix, pool, clock, shutdown.clone()),
             config,
             directory: RwLock::new(directory),
@@ -128,7 +135,8 @@ impl Client {
         });
         inner.open_stock().await;
         tokio::spawn(circuits::tend(Arc::downgrade(&inner)));
-        tokio::spawn(packets::tend(Arc::downgrade(&inner), shutdown));
+        tokio::spawn(packets::tend(Arc::downgrade(&inner), shutdown.clone()));
+        tokio::spawn(memory::tend(Arc::downgrade(&inner), shutdown));
         Ok(Self { inner })
     }
 
@@ -195,6 +203,11 @@ impl Client {
         channels.map_or(Vec::new(), |channels| channels.report())
     }
 
+    /// What was seen of relays, and the guards, as of now.
+    pub fn history(&self) -> History {
+        self.inner.memory.history()
+    }
+
     /// Asks the mints at once for what is left of channels that are closed or have expired; what
     /// came back. A client asks by itself as well, less often. After [`Self::shutdown`] nothing
     /// does: the next start, or a [`ChannelFile`], takes it up.
@@ -227,6 +240,7 @@ impl Client {
         self.inner.controls.close();
         let _some_are_deaf = tokio::time::timeout(FAREWELL, self.inner.controls.wait()).await;
         self.inner.endpoint.close(CloseReason::Shutdown).await;
+        self.inner.memory.save().await;
         if let Some(channels) = self.inner.payer.channels() {
             channels.shut().await;
         }

@@ -25,10 +25,19 @@ pub struct HopReport {
     pub left: Msat,
     /// What was paid through channels, of this and of earlier circuits of the same account.
     pub channels: HopChannels,
+    /// How many of a thousand tries the relay passes, by what this client saw of it lately.
+    pub reliability: Option<u32>,
+    /// Bytes per second that the relay was measured with, if it was.
+    pub measured: Option<ByteCount>,
 }
 
 impl HopReport {
-    pub(super) fn new(relay: RelayId, credit: &Credit, channels: HopChannels) -> Self {
+    pub(super) fn new(
+        relay: RelayId,
+        credit: &Credit,
+        channels: HopChannels,
+        (reliability, measured): (Option<u32>, Option<ByteCount>),
+    ) -> Self {
         Self {
             relay,
             price: Price {
@@ -41,6 +50,8 @@ impl HopReport {
             used: credit.used(),
             left: credit.left(),
             channels,
+            reliability,
+            measured,
         }
     }
 }

@@ -78,6 +78,11 @@ pub(super) struct Weights {
 }
 
 impl Weights {
+    /// Whether a packet may have been lost at a relay.
+    pub(super) fn has_lost(&self, relay: &RelayId) -> bool {
+        self.passing.contains_key(relay)
+    }
+
     /// The blame of a journey over these relays to a service of `last`.
     pub(super) fn of(&self, relays: impl Iterator<Item = RelayId>, last: Option<RelayId>) -> u32 {
         let relays: BTreeSet<_> = relays.collect();

@@ -5,6 +5,7 @@ use super::journey::{Errand, Journey};
 use super::stock::{Ready, Stop};
 use super::{AskError, Inner};
 use crate::client::ClientError;
+use crate::client::error::is_ours;
 use crate::clock::random;
 use coinfuse_directory::SelectError;
 use coinfuse_onion::{
@@ -14,6 +15,7 @@ use coinfuse_onion::{
 use coinfuse_wire::{Decode, Encode, PacketSize, RelayId, ServiceCode};
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 /// What is asked of a service.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,11 +132,24 @@ impl Inner {
     /// Who is to be avoided after this, and who is not.
     fn note(&self, journey: &Journey, answer: &Result<Vec<u8>, AskError>) {
         let (now, mut blames) = (self.clock.now(), self.packets.blames());
-        let mut relays = journey.legs().map(|(leg, _)| leg.relay);
+        let relays: BTreeSet<_> = journey.legs().map(|(leg, _)| leg.relay).collect();
+        let first = journey.there.first().map(|leg| leg.relay);
         match answer {
-            Ok(_) => blames.answered(relays),
-            Err(AskError::NoAnswer) => blames.lost(relays, now),
-            Err(AskError::Link { .. } | AskError::LinkLost) => blames.lost(relays.next(), now),
+            Ok(_) => {
+                self.memory.worked(relays.iter().copied());
+                blames.answered(relays);
+            }
+            Err(AskError::NoAnswer) => {
+                self.memory.packet_lost(relays.iter().copied());
+                blames.lost(relays, now);
+            }
+            Err(AskError::Link { .. } | AskError::LinkLost) => {
+                let ours = matches!(answer, Err(AskError::Link { error, .. }) if is_ours(*error));
+                let far = first.filter(|_| !ours);
+                far.into_iter()
+                    .for_each(|first| self.memory.unreached(first));
+                blames.lost(first, now);
+            }
             Err(_) => {}
         }
     }

@@ -19,7 +19,7 @@ mod route;
 mod stock;
 mod tend;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 
 pub use config::PacketConfig;
 pub use error::AskError;
@@ -31,7 +31,7 @@ use crate::clock::{Clock, random};
 use crate::link::LinkPool;
 use blame::Blames;
 use coinfuse_delivery::mempool;
-use coinfuse_directory::PacketNeed;
+use coinfuse_directory::{Descriptor, Directory, PacketNeed};
 use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode};
 use fit::Room;
 use journey::{Errand, Prefix};
@@ -242,36 +242,70 @@ impl Inner {
     fn with_view<T>(&self, excluded: &BTreeSet<RelayId>, look: impl FnOnce(&View<'_>) -> T) -> T {
         let blames = self.packets.blames().weights(self.clock.now());
         let directory = self.directory.read();
+        let directory = directory.unwrap_or_else(PoisonError::into_inner);
+        let mut unwanted = self.unwanted(&directory);
+        unwanted.extend(excluded);
         look(&View {
-            directory: &directory.unwrap_or_else(PoisonError::into_inner),
+            directory: &directory,
             now: self.clock.unix(),
-            excluded,
+            excluded: &unwanted,
             blames: &blames,
         })
     }
 
-    /// A random journey over relays of the whole directory: of several, the first one with least
-    /// blame.
-    fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
-        let config = &self.config.packets;
-        let route = self.with_view(excluded, |view| {
-            let wish = Wish {
-                errand,
-                hops: config.hops,
-                hops_back: config.hops_back,
-                need: self.need(errand),
-                mints: &self.mint_urls,
-                excluded,
-                now: view.now,
+    /// Relays that the user does not want, by key or by country.
+    fn unwanted(&self, directory: &Directory) -> BTreeSet<RelayId> {
+        let mut unwanted = self.config.excluded_relays.clone();
+        let countries = &self.config.excluded_countries;
+        if !countries.is_empty() {
+            let there = |relay: &&Arc<Descriptor>| {
+                let country = relay.country.as_ref();
+                country.is_some_and(|country| countries.contains(country))
             };
-            let draw = || route::draw(view.directory, &wish, [random(), random()]);
-            route::lightest(draw, view.blames)
+            unwanted.extend(directory.iter().filter(there).map(|relay| relay.relay));
+        }
+        unwanted
+    }
+
+    /// A random journey over relays of the whole directory: of several, the first one with least
+    /// blame. It begins at a guard, and at one that is not blamed if there is such.
+    fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
+        let route = self.with_view(excluded, |view| {
+            let wish = self.wish(errand, view);
+            self.memory
+                .tend_guards(view.directory, &wish.constraints(wish.hops));
+            self.memory.with(|history| {
+                let guards = history.guards().iter().map(|guard| guard.relay);
+                let blamed = guards.filter(|guard| view.blames.has_lost(guard));
+                let all: BTreeSet<_> = view.excluded.iter().copied().chain(blamed).collect();
+                let apart = Wish {
+                    excluded: &all,
+                    ..wish
+                };
+                let draw = |wish: &Wish<'_>| {
+                    let one = || route::draw(view.directory, wish, history, [random(), random()]);
+                    route::lightest(one, view.blames)
+                };
+                draw(&apart).or_else(|_| draw(&wish))
+            })
         })?;
         purchase::check_keys(&route).map_err(|relay| {
             self.packets.blames().lost([relay], self.clock.now());
             AskError::Payment(super::ClientError::BadDescriptor(relay))
         })?;
         Ok(route)
+    }
+
+    fn wish<'a>(&'a self, errand: Errand, view: &View<'a>) -> Wish<'a> {
+        Wish {
+            errand,
+            hops: self.config.packets.hops,
+            hops_back: self.config.packets.hops_back,
+            need: self.need(errand),
+            mints: &self.mint_urls,
+            excluded: view.excluded,
+            now: view.now,
+        }
     }
 
     fn need(&self, errand: Errand) -> PacketNeed {

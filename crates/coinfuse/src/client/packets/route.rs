@@ -42,24 +42,22 @@ pub(super) struct Route {
 pub(super) fn draw(
     directory: &Directory,
     wish: &Wish<'_>,
+    history: &History,
     [seed, seed_back]: [[u8; 32]; 2],
 ) -> Result<Route, SelectError> {
-    let excluded = wish.excluded.iter().copied();
-    let constraints = wish
-        .constraints(wish.hops)
-        .ending_in(wish.errand.service)
-        .exclude(excluded.clone());
-    let history = History::new();
-    let there = select_path(directory, &constraints, &history, seed)?;
+    let constraints = wish.constraints(wish.hops);
+    let constraints = constraints.ending_in(wish.errand.service);
+    let there = select_path(directory, &constraints, history, seed)?;
     let (first, last) = (there.first().relay, there.last().relay);
     let back = wish
         .constraints(wish.hops_back)
+        .without_guard()
         .ending_at([first])
-        .exclude(excluded.chain([last]));
+        .exclude([last]);
     let others = there.hops().iter().map(|hop| hop.relay);
     let apart = back.clone().exclude(others.filter(|relay| *relay != first));
-    let back = select_path(directory, &apart, &history, seed_back)
-        .or_else(|_| select_path(directory, &back, &history, seed_back))?;
+    let back = select_path(directory, &apart, history, seed_back)
+        .or_else(|_| select_path(directory, &back, history, seed_back))?;
     Ok(Route {
         there: there.hops().to_vec(),
         back: back.hops().to_vec(),
@@ -95,9 +93,11 @@ impl Route {
 }
 
 impl Wish<'_> {
-    fn constraints(&self, hops: usize) -> PathConstraints {
+    /// What holds for the relays of all journeys.
+    pub(super) fn constraints(&self, hops: usize) -> PathConstraints {
         PathConstraints::new(hops)
             .for_packets(self.need)
+            .exclude(self.excluded.iter().copied())
             .pay_with(self.mints.iter().cloned())
             .fresh_at(self.now)
     }
@@ -134,7 +134,13 @@ mod tests {
         let (mut firsts, mut lasts) = (BTreeSet::new(), BTreeSet::new());
         for seed in 0..40 {
             let wish = wish(3, 3, &nobody);
-            let route = draw(&directory, &wish, [[seed; 32], [seed + 100; 32]]).unwrap();
+            let route = draw(
+                &directory,
+                &wish,
+                &History::new(),
+                [[seed; 32], [seed + 100; 32]],
+            )
+            .unwrap();
             let (there, back) = (ids(&route.there), ids(&route.back));
             assert_eq!((there.len(), back.len()), (3, 3));
             assert_eq!(back[2], there[0]);
@@ -150,7 +156,13 @@ mod tests {
         let directory = directory((1..=4).map(|number| relay(number, |_| {})));
         let nobody = BTreeSet::new();
         for seed in 0..40 {
-            let route = draw(&directory, &wish(3, 3, &nobody), [[seed; 32]; 2]).unwrap();
+            let route = draw(
+                &directory,
+                &wish(3, 3, &nobody),
+                &History::new(),
+                [[seed; 32]; 2],
+            )
+            .unwrap();
             assert!(!ids(&route.back).contains(&ids(&route.there)[2]));
         }
     }
@@ -160,7 +172,13 @@ mod tests {
         let directory = directory((1..=3).map(|number| relay(number, |_| {})));
         let nobody = BTreeSet::new();
         let draw = |hops, back, excluded: &BTreeSet<_>| {
-            draw(&directory, &wish(hops, back, excluded), [[1; 32]; 2]).map(|_| ())
+            draw(
+                &directory,
+                &wish(hops, back, excluded),
+                &History::new(),
+                [[1; 32]; 2],
+            )
+            .map(|_| ())
         };
         assert_eq!(draw(3, 2, &nobody), Ok(()));
         for (hops, back) in [(4, 1), (3, 3)] {

@@ -12,7 +12,7 @@ use coinfuse_wire::{Msat, PacketSize, RelayId, ServiceCode, UnixTime};
 use core::time::Duration;
 use std::str::FromStr;
 
-pub(super) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+pub(in crate::client) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) const PREFIX: Prefix = [7; 16];
 pub(super) const ERRAND: Errand = Errand {
@@ -28,11 +28,11 @@ pub(super) const PRICE: PacketPrice = PacketPrice {
     delay: Msat::new(1),
 };
 
-pub(super) fn identity(number: u8) -> Identity {
+pub(in crate::client) fn identity(number: u8) -> Identity {
     Identity::from_seed([number; 32])
 }
 
-pub(super) fn id(number: u8) -> RelayId {
+pub(in crate::client) fn id(number: u8) -> RelayId {
     identity(number).relay_id()
 }
 
@@ -45,7 +45,7 @@ pub(super) fn mint() -> MintId {
 }
 
 /// A relay that takes packets and has the service.
-pub(super) fn relay(number: u8, change: impl FnOnce(&mut DescriptorBody)) -> Descriptor {
+pub(in crate::client) fn relay(number: u8, change: impl FnOnce(&mut DescriptorBody)) -> Descriptor {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
@@ -71,7 +71,7 @@ pub(super) fn relay(number: u8, change: impl FnOnce(&mut DescriptorBody)) -> Des
     body.sign(&identity).unwrap()
 }
 
-pub(super) fn directory(relays: impl IntoIterator<Item = Descriptor>) -> Directory {
+pub(in crate::client) fn directory(relays: impl IntoIterator<Item = Descriptor>) -> Directory {
     let mut directory = Directory::new();
     directory.extend(relays);
     directory
