@@ -136,3 +136,91 @@ async fn changed(found: &mut Option<watch::Receiver<Arc<Directory>>>) {
     }
     core::future::pending().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coinfuse_directory::{
+        Descriptor, DescriptorBody, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey,
+    };
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn relay(number: u8) -> Descriptor {
+        let identity = Identity::from_seed([number; 32]);
+        let keys = RelayKeys {
+            link: LinkKey::new([1; 32]),
+            onion: OnionKey::new([2; 32]),
+            voucher: VoucherKey::new([2; 33]),
+        };
+        let body = DescriptorBody::new(&identity, keys, Clock::start().unix());
+        body.sign(&identity).unwrap()
+    }
+
+    fn directory(numbers: impl IntoIterator<Item = u8>) -> Arc<Directory> {
+        let mut directory = Directory::new();
+        directory.extend(numbers.into_iter().map(relay));
+        Arc::new(directory)
+    }
+
+    /// With a file that lists the first relay, and somebody who finds others.
+    fn known() -> (KnownRelays, watch::Sender<Arc<Directory>>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.txt");
+        fs::write(&path, directory([1]).to_text()).unwrap();
+        let mut relays = KnownRelays::open(&path, Clock::start(), None).unwrap();
+        let (find, found) = watch::channel(directory([]));
+        relays.found = Some(found);
+        (relays, find, folder)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_file_lists_and_what_is_found_is_known_together() {
+        let (mut relays, find, folder) = known();
+        let mut known = relays.watch();
+        assert_eq!(known.borrow().len(), 1);
+        let changes = async {
+            find.send_replace(directory([2, 3]));
+            known.wait_for(|known| known.len() == 3).await.unwrap();
+            let more = directory([1, 4]).to_text();
+            fs::write(folder.path().join("directory.txt"), more).unwrap();
+            known.wait_for(|known| known.len() == 4).await.unwrap();
+            find.send_replace(directory([2]));
+            known.wait_for(|known| known.len() == 3).await.unwrap();
+        };
+        tokio::select! {
+            never = relays.follow() => match never {},
+            () = changes => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_beginning_is_over_when_there_are_enough_and_no_more_come() {
+        let (mut relays, find, _folder) = known();
+        let finding = async {
+            for last in 2..6 {
+                sleep(Duration::from_millis(200)).await;
+                find.send_replace(directory(2..=last));
+            }
+        };
+        let limit = Duration::from_secs(10);
+        tokio::join!(relays.gather(3, limit), finding);
+        assert_eq!(relays.watch().borrow().len(), 5);
+
+        // Nothing to wait for, and nobody to wait for.
+        let started = tokio::time::Instant::now();
+        relays.gather(5, limit).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        relays.gather(6, limit).await;
+        assert_eq!(started.elapsed(), limit);
+    }
+
+    #[test]
+    fn without_discovery_there_has_to_be_a_file() {
+        let missing = Path::new("/nowhere/directory.txt");
+        let error = KnownRelays::open(missing, Clock::start(), None).err();
+        assert!(matches!(error, Some(DirectoryError::Missing(_))));
+        let waiting = KnownRelays::open_or_wait(missing, Clock::start(), None);
+        assert!(waiting.watch().borrow().is_empty());
+    }
+}
