@@ -1,7 +1,7 @@
 //! Relays that take packets, one of them with a mempool, and a wallet that sends some.
 
 use crate::process::{BROADCAST, PATIENCE, RELAY, succeed};
-use crate::town::Town;
+use crate::town::{Town, edit};
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::serialize_hex;
 use coinfuse_testkit::BitcoinPeer;
@@ -46,6 +46,9 @@ impl Town {
                 sections += section;
             }
             town.init_relay(number, &sections).await;
+            let file = town.relay_dir(number).join("relay.toml");
+            // So that there is everything to look for what must not be in a log.
+            edit(&file, &[("log = \"info\"", "log = \"trace\"")], "");
             directory += &succeed(RELAY, &town.relay_dir(number), &["descriptor"]).await;
         }
         for number in 0..RELAYS {
