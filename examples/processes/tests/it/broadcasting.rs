@@ -41,9 +41,13 @@ async fn a_transaction_reaches_the_bitcoin_network_and_every_msat_is_found_again
     // What was bought ahead is there for the next one.
     assert_eq!(left("locked_msat"), said["ahead_msat"]);
 
-    // Nobody writes down what was sent.
-    for relay in &town.relays {
-        assert!(!relay.log().contains(&txid.to_string()));
+    // Nobody writes down what was sent, or to whom.
+    let addresses = peers.each_ref().map(|peer| peer.addr().to_string());
+    let whole = hex(&sent);
+    for secret in addresses.iter().chain([&txid.to_string(), &whole]) {
+        for relay in &town.relays {
+            assert!(!relay.log().contains(secret), "{secret}");
+        }
     }
 
     // For people, from the standard input; it is known already, and paid from what was bought.

@@ -4,7 +4,8 @@ use crate::process::{CLIENT, RELAY, Running, json, succeed, until};
 use crate::town::{Town, body, curl, edit};
 use serde_json::Value;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A town of so many relays, of which only the first is known to anybody.
 async fn town_of(relays: usize) -> Town {

@@ -1,7 +1,7 @@
 //! Relays that take packets, one of them with a mempool, and a wallet that sends some.
 
 use crate::process::{BROADCAST, PATIENCE};
-use crate::town::Town;
+use crate::town::{Town, edit};
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::serialize_hex;
 use coinfuse_testkit::BitcoinPeer;
@@ -44,6 +44,9 @@ impl Town {
                 sections += section;
             }
             town.init_relay(number, &sections).await;
+            let file = town.relay_dir(number).join("relay.toml");
+            // So that there is everything to look for what must not be in a log.
+            edit(&file, &[("log = \"info\"", "log = \"trace\"")], "");
             town.start_relay(number).await;
         }
         town.all_know_each_other().await;

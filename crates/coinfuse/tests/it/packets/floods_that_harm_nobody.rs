@@ -4,7 +4,7 @@ use super::courier::Courier;
 use super::mint::PocketMint;
 use super::office::{Office, OfficePlan};
 use super::packets_that_are_refused::{MAILBOX, packet};
-use crate::network::{soon, until};
+use crate::network::until;
 use coinfuse_onion::{Frame, NextHop};
 use coinfuse_wire::{Encode, PacketSize};
 
@@ -51,11 +51,12 @@ async fn a_mill_that_is_busy_takes_packets_of_all_links_in_turn() {
     plan.limits.anonymous_rate = 1_000_000;
     let office = Office::start(0, &[&mint], plan);
     let mut flooder = Courier::anonymous(&office).await;
-    let flood = junk(&office, &mint, 8_000);
+    let flood = junk(&office, &mint, 500);
     let flooding = tokio::spawn(async move {
-        // It waits while the relay does not read.
-        flooder.send.write_all(&flood).await.unwrap();
-        flooder
+        // Each write waits while the relay does not read; all together outlast the test.
+        for _ in 0..1_000 {
+            flooder.send.write_all(&flood).await.unwrap();
+        }
     });
     until("the flood", || office.stats().received > 500).await;
     let mut courier = Courier::with_mailbox(&office, MAILBOX).await;
@@ -63,8 +64,8 @@ async fn a_mill_that_is_busy_takes_packets_of_all_links_in_turn() {
         courier.bring(home(&office, &mint)).await;
         courier.receive().await;
     }
-    assert!(office.stats().bad_mac < 8_000, "the flood was over first");
-    soon("the flood's end", flooding).await.unwrap();
+    assert!(!flooding.is_finished(), "the flood was over first");
+    flooding.abort();
 }
 
 #[tokio::test]
