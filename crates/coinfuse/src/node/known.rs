@@ -212,7 +212,7 @@ mod tests {
         relays.gather(5, limit).await;
         assert_eq!(started.elapsed(), Duration::ZERO);
         relays.gather(6, limit).await;
-        assert_eq!(started.elapsed(), limit);
+        assert!(started.elapsed() >= limit);
     }
 
     #[test]
