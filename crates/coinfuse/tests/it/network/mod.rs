@@ -2,6 +2,7 @@
 
 mod a_long_path;
 mod channels_that_pay;
+mod clients_that_remember;
 mod credit_that_runs_out;
 mod credit_that_survives;
 mod exits_that_say_no;

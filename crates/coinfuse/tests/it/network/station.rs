@@ -36,6 +36,8 @@ pub(crate) struct RelayPlan {
     pub(crate) rate: Rate,
     /// What its descriptor says.
     pub(crate) policy: &'static str,
+    /// What else its descriptor says.
+    pub(crate) describe: fn(&mut DescriptorBody),
     /// What it does.
     pub(crate) exit: Option<MakeExit>,
     pub(crate) limits: RelayLimits,
@@ -55,6 +57,7 @@ impl Default for RelayPlan {
         Self {
             rate: super::town::PRICE,
             policy: "",
+            describe: |_| {},
             exit: None,
             limits: RelayLimits::default(),
             links: LinkLimits::default(),
@@ -338,6 +341,7 @@ impl Station {
         let running = self.running.as_ref();
         body.packets = running.and_then(|running| running.relay.packet_offer());
         body.addresses = vec![address];
+        (self.plan.describe)(&mut body);
         body.sign(&identity).unwrap()
     }
 }
