@@ -20,7 +20,7 @@ pub struct RingConfig {
     /// A packet that somebody recorded can be opened by whoever takes the key from the relay within
     /// an epoch and an overlap, and by nobody later.
     pub epoch: Duration,
-    /// How long the key before is still good, at least as long as descriptors are. Default: 6 h.
+    /// How long the key before is still good, at least as long as descriptors are. Default: 24 h.
     /// In this time a packet that is for no key costs the relay two point multiplications, not one.
     pub overlap: Duration,
     /// How many packets are told apart per key. Default: 2,796,202, all that 32 MiB hold, which is
@@ -32,7 +32,7 @@ impl Default for RingConfig {
     fn default() -> Self {
         Self {
             epoch: Duration::from_secs(24 * 3600),
-            overlap: Duration::from_secs(6 * 3600),
+            overlap: Duration::from_secs(24 * 3600),
             tags: 2_796_202,
         }
     }

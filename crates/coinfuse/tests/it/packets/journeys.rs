@@ -59,6 +59,16 @@ impl Country {
         NextHop::Relay(self.offices[index].id())
     }
 
+    /// A service of 2.
+    fn destination(&self, service: ServiceCode, instruction: &[u8], units: u64) -> Destination {
+        Destination {
+            key: self.offices[2].key(),
+            service,
+            instruction: instruction.to_vec(),
+            terms: paid(&self.mint.sell(&self.offices[2].till(), units)),
+        }
+    }
+
     /// Over 3, 4 and 0, home.
     fn way_back(&self, units: u64) -> (ReplyPath, ReplyTicket) {
         let via = [
@@ -82,12 +92,7 @@ impl Country {
             self.via(0, self.relay(1), units),
             self.via(1, self.relay(2), units),
         ];
-        let to = Destination {
-            key: self.offices[2].key(),
-            service,
-            instruction: instruction.to_vec(),
-            terms: paid(&self.mint.sell(&self.offices[2].till(), 2 * units)),
-        };
+        let to = self.destination(service, instruction, 2 * units);
         let question = Question {
             via: &via,
             to: &to,
@@ -166,12 +171,7 @@ async fn who_asks_for_what_there_is_not_is_told_so() {
 async fn a_question_without_a_way_back_is_asked_all_the_same() {
     let mut country = Country::new(Some(mempool())).await;
     let via = [country.via(0, country.relay(2), 2)];
-    let to = Destination {
-        key: country.offices[2].key(),
-        service: ServiceCode::MEMPOOL,
-        instruction: vec![],
-        terms: paid(&country.mint.sell(&country.offices[2].till(), 4)),
-    };
+    let to = country.destination(ServiceCode::MEMPOOL, b"", 4);
     let question = Question {
         via: &via,
         to: &to,
@@ -211,12 +211,7 @@ async fn nothing_of_a_packet_is_in_the_log() {
     // And one that is refused, and one that is dropped.
     country.courier.bring(vec![0; 4096]).await;
     let lost = [country.via(0, NextHop::Mailbox([0x3c; 32]), 2)];
-    let to = Destination {
-        key: country.offices[2].key(),
-        service: ServiceCode::MEMPOOL,
-        instruction: vec![],
-        terms: paid(&country.mint.sell(&country.offices[2].till(), 4)),
-    };
+    let to = country.destination(ServiceCode::MEMPOOL, b"", 4);
     let question = Question {
         via: &lost,
         to: &to,

@@ -10,6 +10,7 @@ use coinfuse::link::{LinkEndpoint, LinkLimits};
 use coinfuse_onion::{NextHop, Via};
 use coinfuse_wire::{ByteCount, PacketSize};
 use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
 
 /// A packet home that is to be held for a time.
 fn held(office: &Office, mint: &PocketMint, delay: Duration) -> Vec<u8> {
@@ -88,15 +89,23 @@ async fn a_neighbour_that_moved_is_dialled_where_it_is_now() {
     let mut next = Office::start(1, &[&mint], OfficePlan::default());
     office.knows([next.descriptor()]);
     let mut courier = Courier::anonymous(&office).await;
-    let onward = || packet(office.via(&mint, 2, NextHop::Relay(next.id())));
-    let (first, second) = (onward(), onward());
-    courier.bring(first).await;
+    let next_id = next.id();
+    let onward = || packet(office.via(&mint, 2, NextHop::Relay(next_id)));
+    courier.bring(onward()).await;
     until("its arrival", || next.stats().received == 1).await;
     next.restart().await;
     office.knows([next.descriptor()]);
-    courier.bring(second).await;
-    until("its arrival", || next.stats().received == 1).await;
-    assert_eq!(office.stats().forwarded, 2);
+    // What leaves before the end of the old link is noticed is lost; that takes as long as a link
+    // may be idle, if the last words on it are.
+    timeout(Duration::from_secs(90), async {
+        while next.stats().received == 0 {
+            courier.bring(onward()).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(office.stats().forwarded >= 2);
 }
 
 #[tokio::test]
