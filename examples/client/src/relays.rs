@@ -179,7 +179,7 @@ mod tests {
             let lines = lines(&known(count), &History::new(), NOW);
             assert!(lines.iter().all(|line| line.to_string().len() < 64 << 10));
             let joined = join(lines);
-            assert_eq!(joined["relays"].as_array().unwrap().len(), count.into());
+            assert_eq!(joined["relays"].as_array().unwrap().len(), usize::from(count));
         }
     }
 

@@ -1,11 +1,10 @@
 //! The `[paths]` section of the client's file.
 
-use super::values::{texts, within};
+use super::values::{relays, texts, within};
 use crate::client;
 use coinfuse_directory::{Country, Price};
 use coinfuse_wire::{Rate, RelayId};
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// Which relays are used, besides what they cost each and what they offer.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,16 +24,6 @@ pub struct ClientPathsConfig {
     /// but that for each relay.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub max_total_price_down: u32,
-}
-
-fn relays<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<RelayId>, D::Error> {
-    let expected = "a relay's id: 64 of the digits 0 to 9 and a to f";
-    let read = |found: &String| {
-        let wrong = || D::Error::custom(format_args!("found {found:?}, expected {expected}"));
-        found.parse().map_err(|_| wrong())
-    };
-    let found = Vec::<String>::deserialize(input)?;
-    found.iter().map(read).collect()
 }
 
 impl ClientPathsConfig {

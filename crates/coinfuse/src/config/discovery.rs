@@ -23,6 +23,9 @@ pub struct RelayDiscoveryConfig {
     /// Relays of one public /24, for IPv6 /48, that have a place in it. Default 16.
     #[serde(deserialize_with = "within::<1, 100_000, _, _>")]
     pub relays_per_subnet: usize,
+    /// Zero bits of the work in the relay's name. Default 16, some 20 ms at each start.
+    #[serde(deserialize_with = "within::<0, 26, _, _>")]
+    pub work_bits: u32,
     /// Connections that others opened. Default 512.
     #[serde(deserialize_with = "within::<1, 65_536, _, _>")]
     pub max_incoming: u32,
@@ -52,6 +55,7 @@ impl Default for RelayDiscoveryConfig {
             advertise: Vec::new(),
             max_relays: limits.relays,
             relays_per_subnet: limits.relays_per_subnet,
+            work_bits: 16,
             max_incoming: limits.incoming,
             max_outgoing: limits.outgoing,
         }

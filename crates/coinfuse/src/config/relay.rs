@@ -1,12 +1,14 @@
 //! The relay's file.
 
 use super::error::{load, parse};
-use super::values::{AcceptedMint, LogLevel, policy, socket, text, texts, unit, within};
+use super::values::{
+    AcceptedMint, LogLevel, optional_text, policy, relays, socket, text, texts, unit, within,
+};
 use super::{ConfigError, LinkConfig, MempoolConfig, PacketsConfig, RelayDiscoveryConfig};
 use crate::relay::ChannelPolicy;
-use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, Price};
+use coinfuse_directory::{Country, ExitPolicy, MintUnit, MintUrl, Price};
 use coinfuse_discovery::PeerAddress;
-use coinfuse_wire::{Msat, Rate, ServiceCode};
+use coinfuse_wire::{ByteCount, Msat, Rate, RelayId, ServiceCode};
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
@@ -27,6 +29,17 @@ pub struct RelayConfig {
     pub advertise: Vec<SocketAddr>,
     /// The operator's tag in the descriptor: a path has one relay of a tag. Default empty: none.
     pub operator: String,
+    /// The operator's other relays, by their ids, at most 16: a path has one relay of a family, if they
+    /// all name each other. Default none.
+    #[serde(deserialize_with = "relays", serialize_with = "texts::serialize")]
+    pub family: Vec<RelayId>,
+    /// The country in the descriptor, two letters: clients can avoid it. Default empty: none.
+    #[serde(with = "optional_text")]
+    pub country: Option<Country>,
+    /// Mbit/s that the relay carries, as its descriptor says. Default 0: it says nothing, and clients take
+    /// it for 8, until they have measured it.
+    #[serde(deserialize_with = "within::<0, 1_000_000, _, _>")]
+    pub capacity_mbit: u32,
     /// Peers that are asked who else there is. Default none, which is for the first relay of a
     /// network.
     #[serde(with = "texts")]
@@ -214,6 +227,12 @@ impl RelayConfig {
         self.packets.enabled && (can_be_paid || self.packets.is_free())
     }
 
+    /// What the relay says that it carries in a second, if it does.
+    pub fn capacity(&self) -> Option<ByteCount> {
+        let bytes = u64::from(self.capacity_mbit) * 125_000;
+        (bytes > 0).then_some(ByteCount::new(bytes))
+    }
+
     /// The addresses for the descriptor: those to advertise, or the one to listen on. Empty if that
     /// is a wildcard, which nobody can dial.
     pub fn public_addresses(&self) -> Vec<SocketAddr> {
@@ -232,6 +251,9 @@ impl Default for RelayConfig {
             listen: (Ipv6Addr::UNSPECIFIED, 4433).into(),
             advertise: Vec::new(),
             operator: String::new(),
+            family: Vec::new(),
+            country: None,
+            capacity_mbit: 0,
             bootstrap: Vec::new(),
             directory: "directory.txt".into(),
             allow_private_neighbours: false,

@@ -1,6 +1,7 @@
 //! Values that are more than a number or a text, with errors that say what is expected.
 
 use coinfuse_directory::{ExitPolicy, MintUnit, MintUrl, PolicyError};
+use coinfuse_wire::RelayId;
 use core::fmt::Display;
 use core::str::FromStr;
 use serde::de::Error;
@@ -106,7 +107,46 @@ pub(super) mod text {
     }
 }
 
-/// A list of the same.
+/// The same, or an empty text for none.
+pub(super) mod optional_text {
+    use super::*;
+
+    pub(in super::super) fn deserialize<'de, T, D>(input: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let found = String::deserialize(input)?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let value = found.parse().map(Some);
+        value.map_err(|why| D::Error::custom(format_args!("found {found:?}, but {why}")))
+    }
+
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => out.collect_str(value),
+            None => out.serialize_str(""),
+        }
+    }
+}
+
+/// Relays, by their ids.
+pub(super) fn relays<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<RelayId>, D::Error> {
+    let expected = "a relay's id: 64 of the digits 0 to 9 and a to f";
+    let read = |found: &String| {
+        let wrong = || wrong(format_args!("{found:?}"), expected);
+        found.parse().map_err(|_| wrong())
+    };
+    let found = Vec::<String>::deserialize(input)?;
+    found.iter().map(read).collect()
+}
+
+/// A list of texts.
 pub(super) mod texts {
     use super::*;
 

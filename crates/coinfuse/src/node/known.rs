@@ -16,6 +16,12 @@ use tokio::time::{sleep, timeout};
 const PAUSE: Duration = Duration::from_millis(200);
 /// For how long nothing must change for the beginning to be over.
 const QUIET: Duration = Duration::from_millis(250);
+/// How many sources are heard in the beginning, if there are so many: one alone could have hidden
+/// all relays but its own.
+const SOURCES: usize = 3;
+/// For how long the others are waited for, and how often is looked.
+const OTHERS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(25);
 
 /// All relays that a node knows, as they change.
 pub(super) struct KnownRelays {
@@ -77,8 +83,8 @@ impl KnownRelays {
         self.discovery.as_ref()
     }
 
-    /// Waits until so many relays are known, and no others come for a moment; at most for `limit`,
-    /// and not at all if so many are known already.
+    /// Waits until so many relays are known, several sources were heard, and no others come for a
+    /// moment; at most for `limit`, and not at all if so many are known already.
     pub(super) async fn gather(&mut self, enough: usize, limit: Duration) {
         let Some(mut found) = self.found.clone() else {
             return;
@@ -94,11 +100,27 @@ impl KnownRelays {
                     .await
                     .is_ok_and(|one| one.is_ok())
                 {}
+                let _ = timeout(OTHERS, self.several_heard()).await;
             }
         };
         // Who waited that long has to begin with what there is.
         let _ = timeout(limit, gathering).await;
         self.combine();
+    }
+
+    /// Waits until several sources have said what they know, or all that there are.
+    async fn several_heard(&self) {
+        let Some(discovery) = &self.discovery else {
+            return;
+        };
+        while let Ok(status) = discovery.status().await {
+            let sources = &status.sources;
+            let heard = sources.iter().filter(|one| one.heard.is_some()).count();
+            if heard > 0 && heard >= sources.len().min(SOURCES) {
+                return;
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Keeps [`watch`](Self::watch) up to date, for ever. To be dropped and called again loses

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::relay::{Relay, RelayLimits};
 use coinfuse_directory::{BuildError, Descriptor, DescriptorBody, Identity, Load};
 use coinfuse_discovery::Discovery;
-use coinfuse_wire::UnixTime;
+use coinfuse_wire::{RelayId, UnixTime};
 use core::time::Duration;
 use std::sync::Weak;
 use tokio::time::sleep;
@@ -76,11 +76,12 @@ pub(super) async fn announce(portrait: Weak<Portrait>, discovery: Discovery) {
             return;
         };
         let now = Clock::start().unix();
+        let known = known_sequence(&discovery, &portrait.body.relay);
         if told
             .as_ref()
-            .is_none_or(|told| portrait.has_news(told, now))
+            .is_none_or(|told| known > told.sequence || portrait.has_news(told, now))
         {
-            match publish(&portrait, &discovery, now).await {
+            match publish(&portrait, &discovery, now, known).await {
                 Ok(body) => told = Some(body),
                 Err(trouble) if trouble == last_trouble => {}
                 Err(trouble) => {
@@ -94,12 +95,22 @@ pub(super) async fn announce(portrait: Weak<Portrait>, discovery: Discovery) {
     }
 }
 
+/// The sequence of what the network has of this relay: what an earlier run told it may be of the same
+/// second, or of a later one, if the clock was set back since.
+fn known_sequence(discovery: &Discovery, relay: &RelayId) -> u64 {
+    let directory = discovery.directory();
+    let known = directory.borrow();
+    known.get(relay).map_or(0, |known| known.sequence)
+}
+
 async fn publish(
     portrait: &Portrait,
     discovery: &Discovery,
     now: UnixTime,
+    known: u64,
 ) -> Result<DescriptorBody, String> {
-    let body = portrait.body_at(now);
+    let mut body = portrait.body_at(now);
+    body.sequence = body.sequence.max(known.saturating_add(1));
     let descriptor = body.clone().sign(&portrait.identity);
     let descriptor = descriptor.map_err(|error| error.to_string())?;
     let published = discovery.publish(descriptor).await;

@@ -16,10 +16,11 @@ use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
 use coinfuse_directory::{
     BuildError, Descriptor, DescriptorBody, Directory, Identity, MintOffer, OnionKey,
-    OperatorTagError, RelayKeys, VoucherKey as PublishedVoucherKey,
+    OperatorTagError, RelayKeys, VoucherKey as PublishedVoucherKey, find_work,
 };
 use coinfuse_discovery::Discovery;
 use coinfuse_voucher::{Keyring, MintId, NotAKey, Policy, Verifier, VoucherKey};
+use core::num::NonZeroU32;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -260,6 +261,13 @@ fn body(
     body.exit_policy = config.exit.policy.clone();
     if !config.operator.is_empty() {
         body.operator = Some(config.operator.parse()?);
+    }
+    body.family = config.family.iter().copied().collect();
+    body.country = config.country;
+    body.capacity = config.capacity();
+    if config.discovery.enabled && config.discovery.work_bits > 0 {
+        let (nonce, _) = find_work(&body.relay, 0, NonZeroU32::MAX, config.discovery.work_bits);
+        body.work = Some(nonce);
     }
     Ok((identity, body))
 }
