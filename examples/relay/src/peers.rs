@@ -11,12 +11,6 @@ use serde_json::{Value, json};
 /// What is asked of a relay that runs.
 pub(crate) const QUESTION: &str = "peers";
 
-/// What others write into their files.
-pub(crate) fn bootstrap_line(peers: &[PeerAddress]) -> String {
-    let peers: Vec<_> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
-    format!("bootstrap = [{}]", peers.join(", "))
-}
-
 /// What a running relay answers.
 pub(crate) async fn answer(node: &RelayNode) -> Result<Value, String> {
     let Some(discovery) = node.discovery() else {

@@ -137,15 +137,17 @@ impl KnownRelays {
     }
 
     fn combine(&mut self) {
-        let mut all = match &mut self.found {
-            Some(found) => Directory::clone(&found.borrow_and_update()),
-            None => Directory::new(),
-        };
-        for relay in self.listed.iter() {
-            // Beyond the limit, what was found goes first.
-            let _full = all.insert(Arc::clone(relay));
+        let found = self.found.as_mut();
+        let mut all =
+            found.map_or_else(Arc::default, |found| Arc::clone(&found.borrow_and_update()));
+        if !self.listed.is_empty() {
+            let all = Arc::make_mut(&mut all);
+            for relay in self.listed.iter() {
+                // Beyond the limit, what was found goes first.
+                let _full = all.insert(Arc::clone(relay));
+            }
         }
-        self.known.send_replace(Arc::new(all));
+        self.known.send_replace(all);
     }
 }
 

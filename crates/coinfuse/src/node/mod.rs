@@ -12,6 +12,7 @@ mod relay;
 mod session;
 mod spending;
 mod treasury;
+mod work;
 
 pub use client::{ClientNode, ClientNodeError, channels_file, history_file, open_purse};
 pub use control::{CONTROL_SOCKET, ControlServer, Conversation};
