@@ -433,8 +433,11 @@ mod tests {
         let next = Cursor { run: 0, number: 10 };
         let (step, mut session, mut in_flight) = hear(next, rows(2..8));
         assert!(matches!(step, Ok(Step::Ask(Request::Descriptors(ids))) if ids.len() == 4));
-        let mut checked = Checked::default();
-        checked.good = vec![Arc::new(relay(5, |_| {})); 4];
+        let same = Arc::new(relay(5, |_| {}));
+        let checked = Checked {
+            good: vec![same; 4],
+            forged: false,
+        };
         let step = session.on_checked(&checked, &ours, &mut in_flight);
         assert_eq!((step, session.cursor()), (Ok(Step::Done), None));
     }

@@ -418,7 +418,7 @@ mod tests {
         // Nothing can be held against it yet, so following it is not enough.
         assert!(sources.wants_full(at(1)));
         sources.known.get_mut(&peer).unwrap().judged = true;
-        assert!(!sources.wants_full(at(89)) && sources.wants_full(at(150)));
+        assert!(!sources.wants_full(at(179)) && sources.wants_full(at(300)));
 
         sources.follow(peer, cursor, at(1));
         let (source, since) = sources.take_followed().unwrap();

@@ -99,10 +99,11 @@ fn is_followed(request: &Request) -> bool {
     matches!(request, Request::Changes(Some(_)))
 }
 
-async fn client(town: &Town, sources: &[PeerAddress], full: Duration) -> Discovery {
+/// A client that compares all so many times more seldom than it asks.
+async fn client(town: &Town, sources: &[PeerAddress], compare: Duration, seldom: u32) -> Discovery {
     let starting = town.client_with(sources, |config| {
-        config.timing.compare = Duration::from_millis(100);
-        config.timing.full = full;
+        config.timing.compare = compare;
+        config.timing.full = compare * seldom;
         config.audit.grace = Duration::from_millis(300);
     });
     starting.await
@@ -116,7 +117,7 @@ async fn who_knows_all_pays_for_what_changes_and_compares_again_after_a_restart(
     for _ in 0..3 {
         sources.push(library.serve().await);
     }
-    let client = client(&town, &sources, Duration::from_secs(3600)).await;
+    let client = client(&town, &sources, Duration::from_millis(400), 1000).await;
     until(&client, |directory| directory.len() == usize::from(RELAYS)).await;
     library.until_followed().await;
 
@@ -161,7 +162,10 @@ async fn a_relay_tells_what_came_in() {
     };
     let Changes { next, rows } = ask(None).await;
     assert_eq!((next.number, rows), (1, None));
+    until(&relay.node, |directory| directory.len() == 1).await;
     relay.publish(|body| body.load = Some(Load::High)).await;
+    let has_load = |directory: &Directory| directory.iter().all(|one| one.load.is_some());
+    until(&relay.node, has_load).await;
     let told = ask(Some(next)).await;
     let now = known(&relay.node);
     assert_eq!(
@@ -187,7 +191,7 @@ async fn who_tells_changes_that_it_does_not_have_is_asked_for_them_once() {
         })
         .await;
     let sources = [library.serve().await, liar, library.serve().await];
-    let client = client(&town, &sources, Duration::from_millis(300)).await;
+    let client = client(&town, &sources, Duration::from_millis(100), 3).await;
     until(&client, |directory| directory.len() == usize::from(RELAYS)).await;
 
     let mut asked = Vec::new();
@@ -243,7 +247,7 @@ async fn who_hides_is_found_out_by_who_follows_and_keeps_no_news_from_him() {
     );
     let hider = some.serve().await;
     let sources = [hider, all.serve().await, all.serve().await];
-    let client = client(&town, &sources, Duration::from_millis(300)).await;
+    let client = client(&town, &sources, Duration::from_millis(100), 3).await;
     until(&client, |directory| directory.len() == usize::from(RELAYS)).await;
 
     all.publish(descriptor(RELAYS, town.time.now(), |_| {}));
