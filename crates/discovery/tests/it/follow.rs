@@ -191,14 +191,14 @@ async fn who_tells_changes_that_it_does_not_have_is_asked_for_them_once() {
         })
         .await;
     let sources = [library.serve().await, liar, library.serve().await];
-    let client = client(&town, &sources, Duration::from_millis(100), 3).await;
+    let client = client(&town, &sources, Duration::from_millis(50), 10).await;
     until(&client, |directory| directory.len() == usize::from(RELAYS)).await;
 
     let mut asked = Vec::new();
     eventually(async || {
         asked.append(&mut notes.asked());
         let lies = asked.iter().filter(|(request, _)| is_followed(request));
-        (lies.count() >= 3).then_some(())
+        (lies.count() >= 6).then_some(())
     })
     .await;
     // After a lie come the questions for what it told, and then it has to list all again.
