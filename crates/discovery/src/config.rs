@@ -133,9 +133,11 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Timing {
-    /// How often the directory is compared with that of another node: 15 s. A comparison that finds
-    /// no difference costs 5 KB.
+    /// How often the directory is compared with that of another node, or followed there: 15 s. A
+    /// comparison that finds no difference costs 5 KB.
     pub compare: Duration,
+    /// How often a client that follows what changes at one source compares all with another: 4 min.
+    pub full: Duration,
     /// How long after it heard the first source a relay tells the DHT who it is and what it offers:
     /// 30 s, so that it knows the network by then. Nothing that a client does depends on it.
     pub settle: Duration,
@@ -157,6 +159,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             compare: Duration::from_secs(15),
+            full: Duration::from_secs(240),
             settle: Duration::from_secs(30),
             announce: Duration::from_secs(600),
             gather: Duration::from_millis(100),

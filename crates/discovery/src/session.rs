@@ -2,7 +2,7 @@
 
 use crate::book::Book;
 use coinfuse_directory::sync::{
-    Answer, BucketSet, Difference, Listings, RawDescriptor, Request, Row,
+    Answer, BucketSet, Cursor, Difference, Listings, RawDescriptor, Request, Row,
 };
 use coinfuse_directory::{Descriptor, DescriptorError, UnverifiedDescriptor, View};
 use coinfuse_wire::{RelayId, UnixTime};
@@ -45,10 +45,11 @@ pub(crate) enum Step {
     Busy,
 }
 
-/// The conversation with one source: summary, listings, descriptors, and what it lacks.
+/// The conversation with one source: what changed there, or if it cannot tell that, summary and
+/// listings; descriptors; and what it lacks.
 ///
 /// It says what to ask, is told each answer, and says what follows. The number of questions is
-/// bounded, because listings are asked for once.
+/// bounded, because changes and listings are asked for once.
 #[derive(Debug)]
 pub(crate) struct Session {
     asked: Request,
@@ -56,6 +57,10 @@ pub(crate) struct Session {
     tells: bool,
     /// What the source says it holds, once it has said so.
     listed: Option<(BucketSet, Listings)>,
+    /// From where to ask for changes next time.
+    cursor: Option<Cursor>,
+    /// How many changes the source told that are new.
+    told: usize,
     fetch: BTreeMap<RelayId, Row>,
     fetched: usize,
     asked_for: HashMap<RelayId, Row>,
@@ -63,18 +68,31 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session, and its first question. A relay also tells the other side what it lacks.
+    /// A session that compares all, and its first question. A relay also tells the other side what it
+    /// lacks.
     pub(crate) fn start(tells: bool) -> (Self, Request) {
+        Self::open(tells, Request::Summary)
+    }
+
+    /// A session that only asks what changed since, if the source can tell; it never can for `None`,
+    /// so then this compares all, and knows afterwards from where to go on.
+    pub(crate) fn follow(since: Option<Cursor>) -> (Self, Request) {
+        Self::open(false, Request::Changes(since))
+    }
+
+    fn open(tells: bool, first: Request) -> (Self, Request) {
         let session = Self {
-            asked: Request::Summary,
+            asked: first.clone(),
             tells,
             listed: None,
+            cursor: None,
+            told: 0,
             fetch: BTreeMap::new(),
             fetched: 0,
             asked_for: HashMap::new(),
             offer: VecDeque::new(),
         };
-        (session, Request::Summary)
+        (session, first)
     }
 
     /// What follows from an answer.
@@ -88,6 +106,16 @@ impl Session {
             return Err(SourceFault::OtherAnswer);
         }
         match answer {
+            Answer::Changes(changes) => {
+                self.cursor = Some(changes.next);
+                Ok(match changes.rows {
+                    None => self.ask(Request::Summary),
+                    Some(rows) => {
+                        self.hear_changes(rows, book);
+                        self.next(book, in_flight)
+                    }
+                })
+            }
             Answer::Summary(theirs) => {
                 let differing = book.summary().differing(&theirs);
                 self.listed = Some((differing, Listings::default()));
@@ -119,7 +147,8 @@ impl Session {
         in_flight: &mut InFlight,
     ) -> Result<Step, SourceFault> {
         let asked_for = core::mem::take(&mut self.asked_for);
-        self.fetched += checked.good.len();
+        let given: HashSet<RelayId> = checked.good.iter().map(|one| one.relay).collect();
+        self.fetched += given.len();
         for relay in asked_for.keys() {
             in_flight.remove(relay);
         }
@@ -137,6 +166,12 @@ impl Session {
     /// How many descriptors were fetched.
     pub(crate) fn fetched(&self) -> usize {
         self.fetched
+    }
+
+    /// From where to follow this source. `None` if it does not say, or did not give half of what it
+    /// said is new.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        self.cursor.filter(|_| self.fetched * 2 >= self.told)
     }
 
     /// What the source listed, held against what is known now; `None` if it did not get that far.
@@ -159,6 +194,12 @@ impl Session {
     fn ask(&mut self, request: Request) -> Step {
         self.asked = request.clone();
         Step::Ask(request)
+    }
+
+    fn hear_changes(&mut self, rows: Vec<Row>, book: &Book) {
+        let new = rows.into_iter().filter(|row| book.wants(row));
+        self.fetch = new.map(|row| (row.relay, row)).collect();
+        self.told = self.fetch.len();
     }
 
     fn compare(&mut self, listings: &Listings, book: &Book) {
@@ -246,13 +287,16 @@ mod tests {
     use crate::book::BookLimits;
     use crate::samples::{NOW, relay};
     use coinfuse_directory::Directory;
+    use coinfuse_directory::sync::Changes;
+
+    const LIMITS: BookLimits = BookLimits {
+        relays: 10_000,
+        per_subnet: 10_000,
+        private: true,
+    };
 
     fn book(numbers: impl IntoIterator<Item = u16>) -> Book {
-        let mut book = Book::new(BookLimits {
-            relays: 10_000,
-            per_subnet: 10_000,
-            private: true,
-        });
+        let mut book = Book::new(LIMITS, 0);
         for number in numbers {
             book.admit(Arc::new(relay(number, |_| {})));
         }
@@ -261,16 +305,33 @@ mod tests {
 
     /// Runs a session against an honest directory; says how many questions it took.
     fn run(ours: &mut Book, theirs: &mut Book, tells: bool) -> usize {
+        run_from(Session::start(tells), ours, theirs).0
+    }
+
+    /// Asks what changed since; says as well from where to go on.
+    fn follow(
+        since: Option<Cursor>,
+        ours: &mut Book,
+        theirs: &mut Book,
+    ) -> (usize, Option<Cursor>) {
+        run_from(Session::follow(since), ours, theirs)
+    }
+
+    fn run_from(
+        (mut session, first): (Session, Request),
+        ours: &mut Book,
+        theirs: &mut Book,
+    ) -> (usize, Option<Cursor>) {
         let mut in_flight = InFlight::new();
-        let (mut session, first) = Session::start(tells);
         let mut step = Step::Ask(first);
         for questions in 0.. {
             let request = match step {
                 Step::Ask(request) => request,
                 Step::Done => {
+                    let cursor = session.cursor();
                     session.end(&mut in_flight);
                     assert!(in_flight.is_empty());
-                    return questions;
+                    return (questions, cursor);
                 }
                 other => panic!("{other:?}"),
             };
@@ -288,6 +349,9 @@ mod tests {
     }
 
     fn answer(book: &mut Book, request: &Request) -> Answer {
+        if let Request::Changes(since) = request {
+            return Answer::Changes(book.changes(*since));
+        }
         let Request::Publish(raw) = request else {
             return book.directory().answer(request).unwrap();
         };
@@ -312,6 +376,70 @@ mod tests {
         let (mut ours, mut theirs) = (book(0..10), book(5..20));
         run(&mut ours, &mut theirs, false);
         assert_eq!((ours.directory().len(), theirs.directory().len()), (20, 15));
+    }
+
+    #[test]
+    fn who_compared_once_is_told_only_what_changed_since() {
+        let (mut ours, mut theirs) = (book([]), book(0..10));
+        // Where to go on, summary, listings, descriptors.
+        let (questions, cursor) = follow(None, &mut ours, &mut theirs);
+        assert_eq!(questions, 4);
+        assert_eq!(follow(cursor, &mut ours, &mut theirs), (1, cursor));
+        theirs.admit(Arc::new(relay(3, |body| body.sequence += 1)));
+        theirs.admit(Arc::new(relay(10, |_| {})));
+        // Changes, descriptors.
+        let (questions, next) = follow(cursor, &mut ours, &mut theirs);
+        assert_eq!((questions, ours.summary()), (2, theirs.summary()));
+        // The source starts again, and has another journal.
+        let mut again = Book::new(LIMITS, 1);
+        for known in theirs.directory().iter() {
+            again.admit(Arc::clone(known));
+        }
+        again.admit(Arc::new(relay(11, |_| {})));
+        let (questions, cursor) = follow(next, &mut ours, &mut again);
+        assert_eq!((questions, ours.summary()), (4, again.summary()));
+        assert_eq!(cursor.map(|cursor| cursor.run), Some(1));
+    }
+
+    #[test]
+    fn who_lies_about_changes_is_at_fault_or_not_followed_on() {
+        let mut ours = book(0..4);
+        let cursor = Cursor { run: 0, number: 4 };
+        let rows = |numbers: core::ops::Range<u16>| {
+            let row = |number| Row::of(&relay(number, |_| {}));
+            Some(numbers.map(row).collect::<Vec<_>>())
+        };
+        let mut hear = |next: Cursor, rows| {
+            let (mut session, _) = Session::follow(Some(cursor));
+            let answer = Answer::Changes(Changes { next, rows });
+            let mut in_flight = InFlight::new();
+            let step = session.on_answer(answer, &mut ours, &mut in_flight);
+            (step, session, in_flight)
+        };
+        let other = Cursor { run: 1, number: 9 };
+        let before = Cursor { run: 0, number: 3 };
+        for (next, told) in [
+            (other, rows(4..6)),
+            (before, rows(0..0)),
+            (cursor, rows(4..5)),
+        ] {
+            assert_eq!(hear(next, told).0, Err(SourceFault::OtherAnswer));
+        }
+        // What is known does not have to be given again.
+        let next = Cursor { run: 0, number: 9 };
+        let (step, session, _) = hear(next, rows(0..4));
+        assert_eq!((step, session.cursor()), (Ok(Step::Done), Some(next)));
+        // Six of which four are new, and then it has only one of those, however often.
+        let next = Cursor { run: 0, number: 10 };
+        let (step, mut session, mut in_flight) = hear(next, rows(2..8));
+        assert!(matches!(step, Ok(Step::Ask(Request::Descriptors(ids))) if ids.len() == 4));
+        let same = Arc::new(relay(5, |_| {}));
+        let checked = Checked {
+            good: vec![same; 4],
+            forged: false,
+        };
+        let step = session.on_checked(&checked, &ours, &mut in_flight);
+        assert_eq!((step, session.cursor()), (Ok(Step::Done), None));
     }
 
     /// A session that has listed relay 1 in the descriptor of `listed`, and asked for it.

@@ -1,11 +1,11 @@
 //! Whom to compare directories with.
 
 use crate::address::{peer_id, to_multiaddr};
-use crate::config::{DiscoveryConfig, Role};
+use crate::config::{DiscoveryConfig, Role, Timing};
 use crate::draw::Draw;
+use coinfuse_directory::sync::Cursor;
 use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
 use coinfuse_wire::{Instant, RelayId};
-use core::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,6 +36,8 @@ struct Known {
     /// From when on it may be asked again.
     rested: Instant,
     heard: Option<Instant>,
+    /// Whether it could be held against others what it lists.
+    judged: bool,
 }
 
 /// The sources that a node keeps, and how they prove.
@@ -46,12 +48,14 @@ struct Known {
 pub(crate) struct Sources {
     local: PeerId,
     role: Role,
-    retry: Duration,
+    timing: Timing,
     bootstrap: Vec<Source>,
     met: Vec<Source>,
     known: BTreeMap<PeerId, Known>,
     shunned: HashMap<PeerId, Instant>,
     audit: Audit<PeerId>,
+    followed: Option<(PeerId, Cursor)>,
+    full_by: Instant,
 }
 
 impl Sources {
@@ -61,26 +65,28 @@ impl Sources {
             addresses: vec![to_multiaddr(peer.address)],
             relay: None,
         });
-        let (retry, bootstrap) = (config.timing.retry, bootstrap.collect());
-        Self::new(local, config.role, retry, config.audit, bootstrap)
+        let (timing, bootstrap) = (config.timing, bootstrap.collect());
+        Self::new(local, config.role, timing, config.audit, bootstrap)
     }
 
     fn new(
         local: PeerId,
         role: Role,
-        retry: Duration,
+        timing: Timing,
         audit: AuditConfig,
         bootstrap: Vec<Source>,
     ) -> Self {
         Self {
             local,
             role,
-            retry,
+            timing,
             bootstrap,
             met: Vec::new(),
             known: BTreeMap::new(),
             shunned: HashMap::new(),
             audit: Audit::new(audit),
+            followed: None,
+            full_by: Instant::ZERO,
         }
     }
 
@@ -129,13 +135,15 @@ impl Sources {
         draw: &mut Draw,
         now: Instant,
     ) -> Finding {
-        let finding = match view {
-            Some(view) => self.audit.heard(peer, &view, now),
-            None => Finding::default(),
-        };
+        let mut finding = Finding::default();
+        if let Some(view) = view {
+            finding = self.audit.heard(peer, &view, now);
+            self.full_by = now + draw.jitter(self.timing.full);
+        }
         if let Some(known) = self.known.get_mut(peer) {
             known.failures = 0;
             known.heard = Some(now);
+            known.judged |= finding.judged > 0;
         }
         // One of bad standing is not let go, or it would come back with a good one.
         let goes_round = self.role == Role::Relay && !self.is_bootstrap(peer);
@@ -145,10 +153,34 @@ impl Sources {
         finding
     }
 
+    /// Has a source followed from here on, if nothing speaks against it.
+    pub(crate) fn follow(&mut self, peer: PeerId, cursor: Cursor, now: Instant) {
+        if self.audit.standing(&peer, now) == Standing::Good {
+            self.followed = Some((peer, cursor));
+        }
+    }
+
+    /// The source that is followed, and from where on. Nobody is from then on: who answers well is
+    /// followed anew.
+    pub(crate) fn take_followed(&mut self) -> Option<(Source, Cursor)> {
+        let (peer, cursor) = self.followed.take()?;
+        let known = self.known.get(&peer)?;
+        Some((known.source.clone(), cursor))
+    }
+
+    /// Whether following is not enough now: a full comparison is due, or somebody was heard whom
+    /// nothing could be held against yet.
+    pub(crate) fn wants_full(&self, now: Instant) -> bool {
+        let unjudged = |(peer, known): (&PeerId, &Known)| {
+            known.heard.is_some() && !known.judged && self.is_sound(peer, now)
+        };
+        now >= self.full_by || self.known.iter().any(unjudged)
+    }
+
     /// A source could not be reached, or made no sense.
     pub(crate) fn failed(&mut self, peer: &PeerId, now: Instant) {
         self.audit.failed(peer, now);
-        let rested = now + self.retry;
+        let rested = now + self.timing.retry;
         let Some(known) = self.known.get_mut(peer) else {
             return;
         };
@@ -163,7 +195,7 @@ impl Sources {
     /// A source has too much to do.
     pub(crate) fn was_busy(&mut self, peer: &PeerId, now: Instant) {
         if let Some(known) = self.known.get_mut(peer) {
-            known.rested = now + self.retry;
+            known.rested = now + self.timing.retry;
         }
     }
 
@@ -236,6 +268,7 @@ impl Sources {
                 failures: 0,
                 rested: now,
                 heard: None,
+                judged: false,
             };
             self.known.insert(peer, known);
         }
@@ -269,9 +302,9 @@ pub(crate) fn source_of(descriptor: &coinfuse_directory::Descriptor) -> Option<S
 mod tests {
     use super::*;
     use crate::samples::relay;
+    use coinfuse_directory::sync::{BucketSet, Listings};
     use coinfuse_directory::{PeerKey, SourceOffer};
-
-    const RETRY: Duration = Duration::from_secs(30);
+    use core::time::Duration;
 
     fn key(number: u16) -> PeerKey {
         let mut key = [9; 32];
@@ -303,7 +336,13 @@ mod tests {
     fn client() -> Sources {
         let local = peer_id(&key(u16::MAX));
         let audit = AuditConfig::default();
-        Sources::new(local, Role::Client, RETRY, audit, vec![bootstrap(1000)])
+        Sources::new(
+            local,
+            Role::Client,
+            Timing::default(),
+            audit,
+            vec![bootstrap(1000)],
+        )
     }
 
     fn at(secs: u64) -> Instant {
@@ -364,10 +403,40 @@ mod tests {
     }
 
     #[test]
+    fn who_answers_well_is_followed_until_all_is_to_be_compared_with_another() {
+        let mut sources = client();
+        let (peer, cursor) = (peer_id(&key(1000)), Cursor { run: 1, number: 2 });
+        let (nobody, listings) = (Directory::new(), Listings::default());
+        let mut draw = Draw::new([1; 32]);
+        let full = View {
+            ours: &nobody,
+            differing: BucketSet::EMPTY,
+            listings: &listings,
+        };
+        sources.next(&nobody, |_| false, &mut draw, at(0));
+        sources.heard(&peer, Some(full), &mut draw, at(0));
+        // Nothing can be held against it yet, so following it is not enough.
+        assert!(sources.wants_full(at(1)));
+        sources.known.get_mut(&peer).unwrap().judged = true;
+        assert!(!sources.wants_full(at(179)) && sources.wants_full(at(300)));
+
+        sources.follow(peer, cursor, at(1));
+        let (source, since) = sources.take_followed().unwrap();
+        assert_eq!((source, since), (bootstrap(1000), cursor));
+        assert_eq!(sources.take_followed(), None);
+        // Neither who failed is followed nor who is not known.
+        sources.failed(&peer, at(2));
+        sources.follow(peer, cursor, at(3));
+        assert_eq!(sources.take_followed(), None);
+        sources.follow(peer_id(&key(7)), cursor, at(3));
+        assert_eq!(sources.take_followed(), None);
+    }
+
+    #[test]
     fn a_relay_goes_round() {
         let local = peer_id(&key(0));
         let audit = AuditConfig::default();
-        let mut sources = Sources::new(local, Role::Relay, RETRY, audit, Vec::new());
+        let mut sources = Sources::new(local, Role::Relay, Timing::default(), audit, Vec::new());
         let directory = directory(60);
         let mut heard = std::collections::BTreeSet::new();
         let mut draw = Draw::new([1; 32]);

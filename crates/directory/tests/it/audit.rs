@@ -145,7 +145,7 @@ fn one_witness_is_none() {
 fn what_was_listed_long_ago_is_no_witness() {
     let ours = directory(0..40, 1);
     let mut audit = audit_of(&ours);
-    let finding = hear(&mut audit, "dave", &ours, &Directory::new(), 200 + 601);
+    let finding = hear(&mut audit, "dave", &ours, &Directory::new(), 200 + 3601);
     assert_eq!(finding.judged, 0);
 }
 

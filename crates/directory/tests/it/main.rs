@@ -6,6 +6,7 @@ mod audit;
 mod descriptor;
 mod guards;
 mod history;
+mod journal;
 mod path;
 mod path_of_packets;
 mod policy;

@@ -6,7 +6,7 @@ mod waiting;
 pub(crate) use rank::{Rank, Subnet};
 
 use crate::keys::relay_hash;
-use coinfuse_directory::sync::{Row, Summary};
+use coinfuse_directory::sync::{Changes, Cursor, Journal, Row, Summary};
 use coinfuse_directory::{Descriptor, Directory, SourceOffer};
 use coinfuse_wire::{RelayId, UnixTime};
 use rank::Seat;
@@ -54,6 +54,7 @@ pub(crate) struct BookLimits {
 #[derive(Debug)]
 pub(crate) struct Book {
     directory: Directory,
+    journal: Journal,
     limits: BookLimits,
     own: Option<RelayId>,
     seats: HashMap<RelayId, Seat>,
@@ -66,8 +67,10 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn new(limits: BookLimits) -> Self {
+    /// An empty one; `run` is random, and names its journal.
+    pub(crate) fn new(limits: BookLimits, run: u64) -> Self {
         Self {
+            journal: Journal::new(run),
             directory: Directory::with_limit(limits.relays),
             limits,
             own: None,
@@ -100,6 +103,11 @@ impl Book {
         self.summary
             .get_or_insert_with(|| Summary::of(directory))
             .clone()
+    }
+
+    /// What came into the directory since, as far as that can be told.
+    pub(crate) fn changes(&self, since: Option<Cursor>) -> Changes {
+        self.journal.since(since)
     }
 
     /// The descriptor whose record has this name.
@@ -262,10 +270,11 @@ impl Book {
     }
 
     fn enter(&mut self, seat: Seat, descriptor: Arc<Descriptor>) {
-        let relay = seat.relay;
+        let (relay, row) = (seat.relay, Row::of(&descriptor));
         if self.directory.insert(descriptor).is_err() {
             return;
         }
+        self.journal.came(row);
         self.seats.insert(relay, seat);
         self.by_rank.insert(seat);
         self.by_subnet.entry(seat.subnet).or_default().insert(seat);
@@ -275,6 +284,7 @@ impl Book {
 
     fn leave(&mut self, relay: &RelayId) -> Option<Arc<Descriptor>> {
         let descriptor = self.directory.remove(relay)?;
+        self.journal.left(relay);
         if let Some(seat) = self.seats.remove(relay) {
             self.by_rank.remove(&seat);
             if let Some(neighbours) = self.by_subnet.get_mut(&seat.subnet) {

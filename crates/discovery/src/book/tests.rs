@@ -36,7 +36,7 @@ fn has(book: &Book, descriptor: &Descriptor) -> bool {
 
 #[test]
 fn a_flood_from_one_subnet_gets_only_its_places() {
-    let mut book = Book::new(LIMITS);
+    let mut book = Book::new(LIMITS, 0);
     let honest = at(1000, "5.6.7.8:1");
     assert_eq!(book.admit(Arc::clone(&honest)), Admission::Added);
     for number in 0..200 {
@@ -50,7 +50,7 @@ fn a_flood_from_one_subnet_gets_only_its_places() {
 
 #[test]
 fn a_flood_from_everywhere_does_not_push_out_who_did_more_work() {
-    let mut book = Book::new(LIMITS);
+    let mut book = Book::new(LIMITS, 0);
     let honest = worked(1000, "5.6.7.8:1", 12);
     book.admit(Arc::clone(&honest));
     for number in 0..400 {
@@ -69,7 +69,7 @@ fn a_flood_from_everywhere_does_not_push_out_who_did_more_work() {
 #[test]
 fn two_books_hold_the_same_whatever_the_order_of_arrival() {
     let relays: Vec<_> = (0..40).map(|number| at(number, "1.2.3.4:1")).collect();
-    let (mut one, mut other) = (Book::new(LIMITS), Book::new(LIMITS));
+    let (mut one, mut other) = (Book::new(LIMITS, 0), Book::new(LIMITS, 0));
     for relay in &relays {
         one.admit(Arc::clone(relay));
     }
@@ -81,7 +81,7 @@ fn two_books_hold_the_same_whatever_the_order_of_arrival() {
 
 #[test]
 fn who_claims_a_strangers_network_does_not_push_out_who_is_there() {
-    let mut book = Book::new(LIMITS);
+    let mut book = Book::new(LIMITS, 0);
     let there = at(1000, "1.2.3.4:1");
     book.admit(Arc::clone(&there));
     book.reached(&there.relay);
@@ -108,7 +108,7 @@ fn who_claims_a_strangers_network_does_not_push_out_who_is_there() {
 
 #[test]
 fn a_relay_that_moves_has_to_be_reached_anew() {
-    let mut book = Book::new(LIMITS);
+    let mut book = Book::new(LIMITS, 0);
     let before = at(1, "1.2.3.4:1");
     book.admit(Arc::clone(&before));
     book.reached(&before.relay);
@@ -122,7 +122,7 @@ fn a_relay_that_moves_has_to_be_reached_anew() {
 
 #[test]
 fn what_expires_leaves_and_who_waited_takes_the_place() {
-    let mut book = Book::new(LIMITS);
+    let mut book = Book::new(LIMITS, 0);
     for number in 0..8 {
         let short = number < 4;
         book.admit(with(number, "1.2.3.4:1", |body| {
@@ -142,14 +142,17 @@ fn what_expires_leaves_and_who_waited_takes_the_place() {
 fn private_addresses_count_only_where_they_are_allowed() {
     let loopback = at(1, "127.0.0.1:1");
     let nowhere = with(2, "1.2.3.4:1", |body| body.addresses.clear());
-    let mut public = Book::new(LIMITS);
+    let mut public = Book::new(LIMITS, 0);
     assert_eq!(public.admit(Arc::clone(&loopback)), Admission::Nowhere);
     assert_eq!(public.admit(nowhere), Admission::Nowhere);
 
-    let mut private = Book::new(BookLimits {
-        private: true,
-        ..LIMITS
-    });
+    let mut private = Book::new(
+        BookLimits {
+            private: true,
+            ..LIMITS
+        },
+        0,
+    );
     for number in 0..20 {
         assert_eq!(private.admit(at(number, "127.0.0.1:1")), Admission::Added);
     }
@@ -157,10 +160,13 @@ fn private_addresses_count_only_where_they_are_allowed() {
 
 #[test]
 fn the_own_descriptor_always_has_a_place() {
-    let mut book = Book::new(BookLimits {
-        relays: 2,
-        ..LIMITS
-    });
+    let mut book = Book::new(
+        BookLimits {
+            relays: 2,
+            ..LIMITS
+        },
+        0,
+    );
     for number in 0..10 {
         book.admit(worked(number, &format!("1.2.{number}.4:1"), 4));
     }

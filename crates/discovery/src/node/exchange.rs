@@ -91,6 +91,7 @@ impl Node {
     fn answer(&mut self, peer: PeerId, request: Request) -> Answer {
         match request {
             Request::Summary => Answer::Summary(self.book().summary()),
+            Request::Changes(since) => Answer::Changes(self.book().changes(since)),
             Request::Who => Answer::Relay(self.own.as_ref().map(|own| own.relay)),
             Request::Publish(raw) => {
                 let news = raw.iter().filter(|raw| self.on_published(peer, raw));

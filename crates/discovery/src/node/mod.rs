@@ -78,11 +78,13 @@ impl Node {
         commands: mpsc::Receiver<Command>,
         shown: watch::Sender<Arc<Directory>>,
     ) -> Result<Self, StartError> {
-        let store = Store::new(Book::new(BookLimits {
+        let mut draw = Draw::new(derive(&config.seed, "draws"));
+        let limits = BookLimits {
             relays: config.limits.relays,
             per_subnet: config.limits.relays_per_subnet,
             private: config.private_addresses,
-        }));
+        };
+        let store = Store::new(Book::new(limits, draw.number()));
         let swarm = behaviour::swarm(&config, store).map_err(|_| StartError::Keys)?;
         let mut node = Self {
             sources: Sources::of(*swarm.local_peer_id(), &config),
@@ -92,7 +94,7 @@ impl Node {
             timing: config.timing,
             clock: config.clock.clone(),
             started: tokio::time::Instant::now(),
-            draw: Draw::new(derive(&config.seed, "draws")),
+            draw,
             timers: Timers::new(),
             own: None,
             announced: false,

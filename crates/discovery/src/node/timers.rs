@@ -78,7 +78,7 @@ impl Node {
         }
         let pause = self.draw.jitter(self.timing.compare);
         if due(&mut self.timers.compare, now, pause) {
-            self.compare_with_next();
+            self.keep_up();
             self.compare_at_start();
             self.probe();
         }
