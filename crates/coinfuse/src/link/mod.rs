@@ -27,6 +27,7 @@ mod endpoint;
 mod gate;
 mod key;
 mod limits;
+mod parting;
 mod pool;
 mod socket;
 mod tls;
