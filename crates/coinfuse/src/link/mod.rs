@@ -21,6 +21,7 @@
 //! Client addresses are never logged, and no `Debug` in here prints one.
 
 mod accept;
+mod cid;
 mod connection;
 mod dial;
 mod endpoint;

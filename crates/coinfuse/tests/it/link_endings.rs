@@ -2,7 +2,7 @@
 
 use crate::network::until;
 use crate::support::{Neighbour, PATIENCE, dialler, poll_once};
-use coinfuse::link::{CloseReason, Link};
+use coinfuse::link::{CloseReason, Link, LinkEndpoint, LinkLimits, LinkSecret};
 use quinn::ConnectionError;
 use std::pin::pin;
 use std::sync::mpsc;
@@ -77,4 +77,38 @@ async fn an_endpoint_that_is_closed_says_so_on_links_with_full_windows() {
     })
     .await;
     assert!(was_closed(&error, CloseReason::Shutdown), "{error}");
+}
+
+/// A killed process says nothing; the one that comes after it does, with the first packet that is
+/// not for it.
+#[tokio::test]
+async fn a_relay_that_was_killed_ends_its_old_links_when_it_is_back() {
+    let (dialled, has_dialled) = mpsc::channel();
+    let (tell, told) = oneshot::channel();
+    let killed = spawn_blocking(move || {
+        let runtime = runtime();
+        let mut relay = runtime.block_on(async { Neighbour::new(1) });
+        tell.send((relay.address, relay.key)).unwrap();
+        let link = runtime.block_on(relay.links.recv()).unwrap();
+        // It runs until the dialler has heard all of the handshake.
+        runtime.block_on(async {
+            until("the dialler", || has_dialled.try_recv().is_ok()).await;
+        });
+        drop(runtime);
+        drop((relay, link));
+    });
+    let (address, key) = told.await.unwrap();
+    let dialler = dialler();
+    let link = dialler.dial(&[address], key, PATIENCE).await.unwrap();
+    dialled.send(()).unwrap();
+    killed.await.unwrap();
+    assert!(!link.is_closed());
+
+    let secret = LinkSecret::from_seed([1; 32]);
+    let _back = LinkEndpoint::bind(address, Some(&secret), LinkLimits::default()).unwrap();
+    let (mut send, _recv) = link.open_bi().await.unwrap();
+    send.write_all(b"a packet").await.unwrap();
+    let error = timeout(SOON, link.closed()).await;
+    let error = error.expect("the end was not heard");
+    assert!(matches!(error, ConnectionError::Reset), "{error}");
 }
