@@ -66,7 +66,7 @@ pub struct Client {
 
 struct Inner {
     config: ClientConfig,
-    directory: RwLock<Directory>,
+    directory: RwLock<Arc<Directory>>,
     payer: Arc<Payer>,
     memory: Arc<Memory>,
     mint_urls: Vec<MintUrl>,
@@ -91,7 +91,7 @@ impl Client {
     /// cannot be read, [`ClientError::Channels`] if the file of the payment channels cannot.
     pub async fn start(
         config: ClientConfig,
-        directory: Directory,
+        directory: impl Into<Arc<Directory>>,
         purse: Purse,
         seed: &[u8; 32],
     ) -> Result<Self, ClientError> {
@@ -123,7 +123,7 @@ impl Client {
             memory: Arc::new(memory),
             packets: Packets::new(&config.packets, prefix, pool, clock, shutdown.clone()),
             config,
-            directory: RwLock::new(directory),
+            directory: RwLock::new(directory.into()),
             mint_urls,
             links,
             endpoint,
@@ -205,7 +205,14 @@ impl Client {
 
     /// What was seen of relays, and the guards, as of now.
     pub fn history(&self) -> History {
-        self.inner.memory.history()
+        History::clone(&self.inner.memory.history())
+    }
+
+    /// Says that something else than this client's relays has answered just now, such as a source
+    /// of descriptors. A relay that cannot be reached is then not missed because this machine is cut
+    /// off, and the client looks for another one.
+    pub fn note_network_is_up(&self) {
+        self.inner.memory.network_is_up();
     }
 
     /// Asks the mints at once for what is left of channels that are closed or have expired; what
@@ -224,12 +231,12 @@ impl Client {
     }
 
     /// Uses another directory for circuits to come.
-    pub fn set_directory(&self, directory: Directory) {
+    pub fn set_directory(&self, directory: impl Into<Arc<Directory>>) {
         *self
             .inner
             .directory
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = directory;
+            .unwrap_or_else(PoisonError::into_inner) = directory.into();
     }
 
     /// Closes all circuits and links, after telling everybody.
@@ -265,6 +272,11 @@ impl Connect for Client {
 }
 
 impl Inner {
+    fn directory(&self) -> Arc<Directory> {
+        let directory = self.directory.read();
+        Arc::clone(&directory.unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn next_number(&self) -> CircuitNumber {
         CircuitNumber(self.next_number.fetch_add(1, Ordering::Relaxed))
     }

@@ -241,8 +241,7 @@ impl Inner {
 
     fn with_view<T>(&self, excluded: &BTreeSet<RelayId>, look: impl FnOnce(&View<'_>) -> T) -> T {
         let blames = self.packets.blames().weights(self.clock.now());
-        let directory = self.directory.read();
-        let directory = directory.unwrap_or_else(PoisonError::into_inner);
+        let directory = self.directory();
         let mut unwanted = self.unwanted(&directory);
         unwanted.extend(excluded);
         look(&View {
@@ -268,26 +267,31 @@ impl Inner {
     }
 
     /// A random journey over relays of the whole directory: of several, the first one with least
-    /// blame. It begins at a guard, and at one that is not blamed if there is such.
+    /// blame. It begins at a guard, of those that will do at one with least blame: what was lost
+    /// through one guard is tried again through another.
     fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
         let route = self.with_view(excluded, |view| {
             let wish = self.wish(errand, view);
             self.memory
                 .tend_guards(view.directory, &wish.constraints(wish.hops));
-            self.memory.with(|history| {
-                let guards = history.guards().iter().map(|guard| guard.relay);
-                let blamed = guards.filter(|guard| view.blames.has_lost(guard));
-                let all: BTreeSet<_> = view.excluded.iter().copied().chain(blamed).collect();
-                let apart = Wish {
-                    excluded: &all,
+            let history = self.memory.history();
+            let apart = |guards: &[RelayId]| {
+                let excluded = view.excluded.iter().chain(guards).copied().collect();
+                let wish = Wish {
+                    excluded: &excluded,
                     ..wish
                 };
-                let draw = |wish: &Wish<'_>| {
-                    let one = || route::draw(view.directory, wish, history, [random(), random()]);
-                    route::lightest(one, view.blames)
-                };
-                draw(&apart).or_else(|_| draw(&wish))
-            })
+                let one = || route::draw(view.directory, &wish, &history, [random(), random()]);
+                route::lightest(one, view.blames)
+            };
+            let guards = history.guards().iter().map(|guard| guard.relay);
+            let mut without = view.blames.heaviest_first(guards);
+            loop {
+                match apart(&without) {
+                    Err(_) if !without.is_empty() => view.blames.drop_lightest(&mut without),
+                    route => return route,
+                }
+            }
         })?;
         purchase::check_keys(&route).map_err(|relay| {
             self.packets.blames().lost([relay], self.clock.now());
