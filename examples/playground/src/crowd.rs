@@ -87,6 +87,7 @@ pub(crate) async fn run(relays: usize, json: bool) -> Result<()> {
         })
     };
     let figures = session.run(work).await?;
+    crowd.stop().await;
     match json {
         true => println!("{}", serde_json::to_string_pretty(&figures)?),
         false => figures.print(),
@@ -145,6 +146,13 @@ impl Crowd {
         Ok(crowd)
     }
 
+    /// Nobody writes into their folder from here on.
+    async fn stop(&self) {
+        for discovery in self.nodes.iter().filter_map(RelayNode::discovery) {
+            discovery.clone().shutdown().await;
+        }
+    }
+
     async fn know_each_other(&self) -> Result<()> {
         let all = self.nodes.len();
         for discovery in self.nodes.iter().filter_map(RelayNode::discovery) {
@@ -186,6 +194,8 @@ fn config(dir: &Path, mint: &str, bootstrap: &[PeerAddress]) -> Result<RelayConf
         ..RelayConfig::default()
     };
     config.accept.push(mint_of(mint)?);
+    // Nobody contests their places.
+    config.discovery.work_bits = 0;
     // The memory of packets that were seen would be 64 MiB for each.
     config.packets.enabled = false;
     config.exit.policy = "accept 127.0.0.1:*".parse()?;

@@ -20,6 +20,6 @@ pub use directory::DirectoryError;
 #[cfg(feature = "mint")]
 pub use mint::{OwnMintError, own_mint};
 pub use network::{DiscoveryError, bootstrap_addresses};
-pub use relay::{NodeError, OwnMint, RelayNode, describe};
+pub use relay::{NodeError, OwnMint, RelayNode, describe, relay_id};
 pub use session::{ClientSession, known_relays};
 pub use treasury::{OpenTreasuryError, open_treasury, open_treasury_alone, own_offer};

@@ -218,6 +218,11 @@ impl RelayNode {
     }
 }
 
+/// The name of the relay that this seed makes.
+pub fn relay_id(seed: &MasterSeed) -> RelayId {
+    Identity::from_seed(*seed.derive(Purpose::Identity)).relay_id()
+}
+
 /// What a relay of this configuration and seed says of itself, without its being started: with the
 /// key for packets that is on disk, or a new one. `own_offer` is that of the mint inside it.
 ///
