@@ -153,8 +153,11 @@ impl Inner {
             reader,
             since: now,
         };
-        control.until_ready(patience).await?;
-        Ok((cell, control, number))
+        let ready = control.until_ready(patience).await;
+        if ready.is_err() {
+            control.release_accounts();
+        }
+        ready.map(|()| (cell, control, number))
     }
 
     async fn first_link(&self, path: &Path) -> Result<LinkLease, ClientError> {

@@ -110,6 +110,12 @@ struct Failed {
     path: Option<Path>,
 }
 
+impl Failed {
+    const fn has_no_path(&self) -> bool {
+        matches!(self.error, ClientError::NoPath(_))
+    }
+}
+
 impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
         Self { error, path: None }
@@ -121,6 +127,8 @@ impl From<ClientError> for Failed {
 struct Attempts {
     /// Relays to do without.
     excluded: BTreeSet<RelayId>,
+    /// Relays to do without if there are others.
+    doubted: BTreeSet<RelayId>,
     /// Exits that did not open the stream.
     refused: Vec<(RelayId, ExitFailure)>,
     /// Circuits that were lost, nobody knows by whom.
@@ -142,10 +150,9 @@ impl Attempts {
             }
             ClientError::CircuitLost | ClientError::StreamsEnded(_) | ClientError::Stalled => {
                 self.lost += 1;
-                // Once, anybody may have been the reason. The second time it is better to enter by
-                // another relay, if there is one.
+                self.doubted.insert(path.last().relay);
                 if self.lost >= LOST {
-                    self.excluded.insert(path.first().relay);
+                    self.doubted.insert(path.first().relay);
                 }
             }
             _ => {}
@@ -195,7 +202,7 @@ impl Inner {
         isolation: Isolation,
         attempts: &Attempts,
     ) -> Result<Stream, Failed> {
-        let place = self.place(target, isolation, &attempts.excluded).await?;
+        let place = self.place_without(target, isolation, attempts).await?;
         let circuit = Arc::clone(place.circuit());
         let error = match place.open(target).await {
             Ok(stream) => {
@@ -217,6 +224,22 @@ impl Inner {
         };
         let path = Some(circuit.path.clone());
         Err(Failed { error, path })
+    }
+
+    /// As [`Self::place`], by what the attempts so far have shown.
+    async fn place_without(
+        self: &Arc<Self>,
+        target: &Target,
+        isolation: Isolation,
+        attempts: &Attempts,
+    ) -> Result<Place, Failed> {
+        let all = &attempts.excluded | &attempts.doubted;
+        match self.place(target, isolation, &all).await {
+            Err(failed) if failed.has_no_path() && all.len() > attempts.excluded.len() => {
+                self.place(target, isolation, &attempts.excluded).await
+            }
+            place => place,
+        }
     }
 
     /// A place for one more stream: on a circuit that there is, or on a new one.

@@ -76,7 +76,7 @@ impl Control {
     }
 
     /// What is left on the accounts is there for the next circuit.
-    fn release_accounts(&mut self) {
+    pub(super) fn release_accounts(&mut self) {
         for (index, account) in self.accounts.iter().enumerate() {
             let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
             if let Some(credit) = credit {

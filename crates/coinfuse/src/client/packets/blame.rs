@@ -78,6 +78,11 @@ pub(super) struct Weights {
 }
 
 impl Weights {
+    /// Whether a relay that was asked did not serve.
+    pub(super) fn has_refused(&self, relay: &RelayId) -> bool {
+        self.serving.contains_key(relay)
+    }
+
     /// Those of them at which a packet may have been lost, the most blamed first.
     pub(super) fn heaviest_first(&self, of: impl Iterator<Item = RelayId>) -> Vec<RelayId> {
         let mut blamed: Vec<_> = of

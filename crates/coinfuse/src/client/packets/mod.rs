@@ -267,28 +267,36 @@ impl Inner {
     }
 
     /// A random journey over relays of the whole directory: of several, the first one with least
-    /// blame. It begins at a guard, of those that will do at one with least blame: what was lost
-    /// through one guard is tried again through another.
+    /// blame. It ends at a relay that did not say lately that it cannot serve, if there is one. It
+    /// begins at a guard, of those that will do at one with least blame: what was lost through one
+    /// guard is tried again through another.
     fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
         let route = self.with_view(excluded, |view| {
             let wish = self.wish(errand, view);
             self.memory
                 .tend_guards(view.directory, &wish.constraints(wish.hops));
             let history = self.memory.history();
-            let apart = |guards: &[RelayId]| {
+            let draw = |guards: &[RelayId], lasts: Option<&BTreeSet<RelayId>>| {
                 let excluded = view.excluded.iter().chain(guards).copied().collect();
                 let wish = Wish {
                     excluded: &excluded,
+                    lasts,
                     ..wish
                 };
                 let one = || route::draw(view.directory, &wish, &history, [random(), random()]);
                 route::lightest(one, view.blames)
             };
-            let guards = history.guards().iter().map(|guard| guard.relay);
-            let mut without = view.blames.heaviest_first(guards);
+            let offering = view.directory.offering(errand.service);
+            let serving = offering.filter(|relay| !view.blames.has_refused(&relay.relay));
+            let serving: BTreeSet<_> = serving.map(|relay| relay.relay).collect();
+            let mut lasts = Some(&serving);
+            let blamed = history.guards().iter().map(|guard| guard.relay);
+            let blamed = view.blames.heaviest_first(blamed);
+            let mut without = blamed.clone();
             loop {
-                match apart(&without) {
+                match draw(&without, lasts) {
                     Err(_) if !without.is_empty() => view.blames.drop_lightest(&mut without),
+                    Err(_) if lasts.is_some() => (lasts, without) = (None, blamed.clone()),
                     route => return route,
                 }
             }
@@ -306,6 +314,7 @@ impl Inner {
             hops: self.config.packets.hops,
             hops_back: self.config.packets.hops_back,
             need: self.need(errand),
+            lasts: None,
             mints: &self.mint_urls,
             excluded: view.excluded,
             now: view.now,

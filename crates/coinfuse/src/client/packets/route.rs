@@ -19,6 +19,8 @@ pub(super) struct Wish<'a> {
     pub(super) hops: usize,
     pub(super) hops_back: usize,
     pub(super) need: PacketNeed,
+    /// Those with the service that will do; all, if nothing is said.
+    pub(super) lasts: Option<&'a BTreeSet<RelayId>>,
     /// Whose ecash there is.
     pub(super) mints: &'a [MintUrl],
     pub(super) excluded: &'a BTreeSet<RelayId>,
@@ -45,8 +47,11 @@ pub(super) fn draw(
     history: &History,
     [seed, seed_back]: [[u8; 32]; 2],
 ) -> Result<Route, SelectError> {
-    let constraints = wish.constraints(wish.hops);
-    let constraints = constraints.ending_in(wish.errand.service);
+    let all = wish.constraints(wish.hops).ending_in(wish.errand.service);
+    let constraints = match wish.lasts {
+        Some(lasts) => all.ending_at(lasts.iter().copied()),
+        None => all,
+    };
     let there = select_path(directory, &constraints, history, seed)?;
     let (first, last) = (there.first().relay, there.last().relay);
     let back = wish
@@ -117,6 +122,7 @@ mod tests {
             hops,
             hops_back,
             need: need(),
+            lasts: None,
             mints: &MINTS,
             excluded,
             now: NOW,
