@@ -4,7 +4,7 @@ use crate::book::Book;
 use coinfuse_directory::sync::{
     Answer, BucketSet, Cursor, Difference, Listings, RawDescriptor, Request, Row,
 };
-use coinfuse_directory::{Descriptor, DescriptorError, UnverifiedDescriptor, View};
+use coinfuse_directory::{Descriptor, DescriptorError, Directory, UnverifiedDescriptor, View};
 use coinfuse_wire::{RelayId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,6 +19,15 @@ pub(crate) enum SourceFault {
     /// It gave the descriptor of a relay that was not asked for.
     #[error("gave a descriptor that was not asked for")]
     NotAsked,
+    /// It leaves buckets out, or does not come to an end.
+    #[error("does not list all that it has")]
+    LeftOut,
+    /// It listed what it did not give.
+    #[error("listed descriptors that it does not give")]
+    Withheld,
+    /// It has relays for which there is no place, in numbers that no honest source has.
+    #[error("has too many relays for which there is no place")]
+    Placeless,
     /// It gave an older descriptor than it had listed.
     #[error("listed a newer descriptor than it has")]
     OlderThanListed,
@@ -26,6 +35,14 @@ pub(crate) enum SourceFault {
     #[error("forged a descriptor")]
     Forged,
 }
+
+/// The most relays that a source may list, five times what there usually are at most.
+const MAX_LISTED: usize = 5 * Directory::DEFAULT_LIMIT;
+/// So many descriptors may have left the source's directory between being listed and being asked for;
+/// of more, a quarter.
+const WITHHELD: usize = 16;
+/// For so many relays of one source there may be no place.
+const MAX_PLACELESS: usize = 1024;
 
 /// Which relays are being asked for, in all sessions together: a session asks first for those that
 /// no other is asking for. Only what was asked is in here, so that a source which lists everything and
@@ -62,6 +79,11 @@ pub(crate) struct Session {
     /// How many changes the source told that are new.
     told: usize,
     fetch: BTreeMap<RelayId, Row>,
+    /// How many descriptors were asked for, how many came, and for how many of those there was no
+    /// place.
+    asked_count: usize,
+    came: usize,
+    placeless: usize,
     fetched: usize,
     asked_for: HashMap<RelayId, Row>,
     offer: VecDeque<Arc<Descriptor>>,
@@ -88,6 +110,9 @@ impl Session {
             cursor: None,
             told: 0,
             fetch: BTreeMap::new(),
+            asked_count: 0,
+            came: 0,
+            placeless: 0,
             fetched: 0,
             asked_for: HashMap::new(),
             offer: VecDeque::new(),
@@ -108,13 +133,13 @@ impl Session {
         match answer {
             Answer::Changes(changes) => {
                 self.cursor = Some(changes.next);
-                Ok(match changes.rows {
-                    None => self.ask(Request::Summary),
+                match changes.rows {
+                    None => Ok(self.ask(Request::Summary)),
                     Some(rows) => {
                         self.hear_changes(rows, book);
                         self.next(book, in_flight)
                     }
-                })
+                }
             }
             Answer::Summary(theirs) => {
                 let differing = book.summary().differing(&theirs);
@@ -124,31 +149,27 @@ impl Session {
                     false => self.ask(Request::Listings(differing)),
                 })
             }
-            Answer::Listings(listings) => {
-                self.compare(&listings, book);
-                if let Some((_, listed)) = &mut self.listed {
-                    *listed = listings;
-                }
-                Ok(self.next(book, in_flight))
-            }
+            Answer::Listings(listings) => self.hear_listings(listings, book, in_flight),
             Answer::Descriptors(raw) => self.take(&raw).map(Step::Check),
-            Answer::Published(_) => Ok(self.next(book, in_flight)),
+            Answer::Published(_) => self.next(book, in_flight),
             Answer::Busy => Ok(Step::Busy),
             _ => Err(SourceFault::OtherAnswer),
         }
     }
 
     /// What follows when the descriptors of the last answer were checked, and the good ones were taken
-    /// into the book.
+    /// into the book, where there was no place for some.
     pub(crate) fn on_checked(
         &mut self,
         checked: &Checked,
+        placeless: usize,
         book: &Book,
         in_flight: &mut InFlight,
     ) -> Result<Step, SourceFault> {
         let asked_for = core::mem::take(&mut self.asked_for);
         let given: HashSet<RelayId> = checked.good.iter().map(|one| one.relay).collect();
-        self.fetched += given.len();
+        self.placeless += placeless;
+        self.fetched += given.len().saturating_sub(placeless);
         for relay in asked_for.keys() {
             in_flight.remove(relay);
         }
@@ -159,11 +180,12 @@ impl Session {
         match checked.good.iter().any(older) {
             _ if checked.forged => Err(SourceFault::Forged),
             true => Err(SourceFault::OlderThanListed),
-            false => Ok(self.next(book, in_flight)),
+            false if self.placeless > MAX_PLACELESS => Err(SourceFault::Placeless),
+            false => self.next(book, in_flight),
         }
     }
 
-    /// How many descriptors were fetched.
+    /// How many descriptors were fetched and kept.
     pub(crate) fn fetched(&self) -> usize {
         self.fetched
     }
@@ -202,7 +224,31 @@ impl Session {
         self.told = self.fetch.len();
     }
 
-    fn compare(&mut self, listings: &Listings, book: &Book) {
+    /// Whole buckets are left out of an answer that would get too long, and are asked for again.
+    fn hear_listings(
+        &mut self,
+        listings: Listings,
+        book: &Book,
+        in_flight: &mut InFlight,
+    ) -> Result<Step, SourceFault> {
+        let (differing, listed) = self.listed.as_mut().ok_or(SourceFault::OtherAnswer)?;
+        let is_progress = !listings.buckets().is_empty();
+        listed.extend(listings);
+        if !is_progress || listed.rows().count() > MAX_LISTED {
+            return Err(SourceFault::LeftOut);
+        }
+        let missing = differing.without(&listed.buckets());
+        if !missing.is_empty() {
+            return Ok(self.ask(Request::Listings(missing)));
+        }
+        self.compare(book);
+        self.next(book, in_flight)
+    }
+
+    fn compare(&mut self, book: &Book) {
+        let Some((_, listings)) = &self.listed else {
+            return;
+        };
         let difference = Difference::between(book.directory(), listings);
         let fetch = difference.fetch.into_iter();
         self.fetch = fetch.map(|row| (row.relay, row)).collect();
@@ -211,19 +257,23 @@ impl Session {
         }
     }
 
-    fn next(&mut self, book: &Book, in_flight: &mut InFlight) -> Step {
+    fn next(&mut self, book: &Book, in_flight: &mut InFlight) -> Result<Step, SourceFault> {
         self.fetch.retain(|_, row| book.wants(row));
         if !self.fetch.is_empty() {
-            return self.fetch_some(in_flight);
+            return Ok(self.fetch_some(in_flight));
+        }
+        let withheld = self.asked_count.saturating_sub(self.came);
+        if withheld > WITHHELD && withheld * 4 > self.asked_count {
+            return Err(SourceFault::Withheld);
         }
         if !self.offer.is_empty() {
             let most = self.offer.len().min(Request::MAX_PUBLISHED);
             let offered = self.offer.drain(..most);
             let raw = offered.map(|descriptor| RawDescriptor::from(&*descriptor));
             let request = Request::Publish(raw.collect());
-            return self.ask(request);
+            return Ok(self.ask(request));
         }
-        Step::Done
+        Ok(Step::Done)
     }
 
     /// Asks for some of what is to be fetched: what nobody else is asked for, if there is such.
@@ -240,17 +290,22 @@ impl Session {
             }
             in_flight.insert(*relay);
         }
+        self.asked_count += ids.len();
         self.ask(Request::Descriptors(ids))
     }
 
     /// Reads descriptors, which have to be what was asked for. What cannot be read is passed over: it
     /// may be of a later version.
-    fn take(&self, raw: &[RawDescriptor]) -> Result<Vec<UnverifiedDescriptor>, SourceFault> {
+    fn take(&mut self, raw: &[RawDescriptor]) -> Result<Vec<UnverifiedDescriptor>, SourceFault> {
         let read: Vec<_> = raw.iter().filter_map(|raw| raw.read().ok()).collect();
         let asked_for =
             |one: &UnverifiedDescriptor| self.asked_for.contains_key(&one.claimed_relay());
+        let relays: HashSet<_> = read.iter().map(|one| one.claimed_relay()).collect();
         match read.iter().all(asked_for) {
-            true => Ok(read),
+            true => {
+                self.came += relays.len() + (raw.len() - read.len());
+                Ok(read)
+            }
             false => Err(SourceFault::NotAsked),
         }
     }
@@ -286,7 +341,6 @@ mod tests {
     use super::*;
     use crate::book::BookLimits;
     use crate::samples::{NOW, relay};
-    use coinfuse_directory::Directory;
     use coinfuse_directory::sync::Changes;
 
     const LIMITS: BookLimits = BookLimits {
@@ -342,7 +396,9 @@ mod tests {
                 for descriptor in &checked.good {
                     ours.admit(Arc::clone(descriptor));
                 }
-                step = session.on_checked(&checked, ours, &mut in_flight).unwrap();
+                step = session
+                    .on_checked(&checked, 0, ours, &mut in_flight)
+                    .unwrap();
             }
         }
         unreachable!()
@@ -438,7 +494,7 @@ mod tests {
             good: vec![same; 4],
             forged: false,
         };
-        let step = session.on_checked(&checked, &ours, &mut in_flight);
+        let step = session.on_checked(&checked, 0, &ours, &mut in_flight);
         assert_eq!((step, session.cursor()), (Ok(Step::Done), None));
     }
 
@@ -483,8 +539,83 @@ mod tests {
             panic!("{step:?}");
         };
         let checked = check(unverified, NOW);
-        let step = session.on_checked(&checked, &ours, &mut in_flight);
+        let step = session.on_checked(&checked, 0, &ours, &mut in_flight);
         assert_eq!(step, Err(SourceFault::OlderThanListed));
+    }
+
+    /// A session with an empty book that was told the summary of `theirs`, and asks for the listings.
+    fn comparing(theirs: &Book) -> (Session, Book, InFlight) {
+        let (mut ours, mut in_flight) = (book([]), InFlight::new());
+        let (mut session, first) = Session::start(false);
+        let answer = theirs.directory().answer(&first).unwrap();
+        let step = session.on_answer(answer, &mut ours, &mut in_flight);
+        assert!(matches!(step, Ok(Step::Ask(Request::Listings(_)))));
+        (session, ours, in_flight)
+    }
+
+    fn buckets(book: &Book) -> BucketSet {
+        Listings::of(book.directory(), &BucketSet::ALL)
+            .iter()
+            .filter(|one| !one.rows().is_empty())
+            .map(|one| one.bucket())
+            .collect()
+    }
+
+    #[test]
+    fn buckets_that_were_left_out_are_asked_for_again_while_others_come() {
+        let theirs = book(0..300);
+        let (mut session, mut ours, mut in_flight) = comparing(&theirs);
+        let all = buckets(&theirs);
+        let first: BucketSet = all.iter().take(3).collect();
+        let some = Answer::Listings(Listings::of(theirs.directory(), &first));
+        let step = session.on_answer(some, &mut ours, &mut in_flight);
+        assert_eq!(step, Ok(Step::Ask(Request::Listings(all.without(&first)))));
+        let none = Answer::Listings(Listings::default());
+        let step = session.on_answer(none, &mut ours, &mut in_flight);
+        assert_eq!(step, Err(SourceFault::LeftOut));
+    }
+
+    #[test]
+    fn who_lists_and_does_not_give_is_at_fault_and_who_lost_a_few_is_not() {
+        for (given, fault) in [(0, true), (40, true), (85, false), (100, false)] {
+            let theirs = book(0..100);
+            let (mut session, mut ours, mut in_flight) = comparing(&theirs);
+            let request = Request::Listings(buckets(&theirs));
+            let listings = theirs.directory().answer(&request).unwrap();
+            let step = session.on_answer(listings, &mut ours, &mut in_flight);
+            let Ok(Step::Ask(Request::Descriptors(ids))) = step else {
+                panic!("{step:?}");
+            };
+            let few = Request::Descriptors(ids.into_iter().take(given).collect());
+            let answer = theirs.directory().answer(&few).unwrap();
+            let step = session.on_answer(answer, &mut ours, &mut in_flight);
+            let Ok(Step::Check(unverified)) = step else {
+                panic!("{step:?}");
+            };
+            let checked = check(unverified, NOW);
+            for descriptor in &checked.good {
+                ours.admit(Arc::clone(descriptor));
+            }
+            let end = session.on_checked(&checked, 0, &ours, &mut in_flight);
+            let expected = if fault {
+                Err(SourceFault::Withheld)
+            } else {
+                Ok(Step::Done)
+            };
+            assert_eq!(end, expected, "{given} of 100");
+        }
+    }
+
+    #[test]
+    fn a_source_of_relays_without_a_place_is_not_listened_to_for_long() {
+        let (mut session, ours, mut in_flight) = asking(&relay(1, |_| {}));
+        let step = session.on_checked(
+            &Checked::default(),
+            MAX_PLACELESS + 1,
+            &ours,
+            &mut in_flight,
+        );
+        assert_eq!(step, Err(SourceFault::Placeless));
     }
 
     #[test]

@@ -60,7 +60,7 @@ use view::Seen;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditConfig {
     /// How long a descriptor may take to get around; 3 minutes. Relays that compare their
-    /// directories every 20 s with one other need less than 2, also if they are 10,000.
+    /// directories every 15 s with one other need less than 2, also if they are 10,000.
     pub grace: Duration,
     /// How many other sources at least have to list a relay before a source is blamed for not
     /// listing it; 2. More than half of the others have to, as well.
@@ -242,7 +242,7 @@ impl Listed {
     fn update(&mut self, slot: Slot, seen: Seen, now: Instant, witnesses: u32) {
         match seen {
             Seen::Current => self.by.insert(slot),
-            Seen::Older | Seen::Missing => self.by.remove(slot),
+            Seen::Newer | Seen::Older | Seen::Missing => self.by.remove(slot),
         }
         if self.by.len() < witnesses {
             self.witnessed = None;
@@ -256,7 +256,7 @@ impl Finding {
     fn note(&mut self, relay: RelayId, seen: Seen) {
         self.judged += 1;
         match seen {
-            Seen::Current => {}
+            Seen::Current | Seen::Newer => {}
             Seen::Older => self.stale.push(relay),
             Seen::Missing => self.hidden.push(relay),
         }

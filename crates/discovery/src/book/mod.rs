@@ -37,6 +37,11 @@ impl Admission {
     pub(crate) fn is_news(self) -> bool {
         matches!(self, Self::Added | Self::Replaced)
     }
+
+    /// Whether there is no place for it.
+    pub(crate) fn is_placeless(self) -> bool {
+        matches!(self, Self::Waiting | Self::Nowhere)
+    }
 }
 
 /// How much a book holds.

@@ -76,12 +76,17 @@ impl Node {
     pub(super) fn on_checked(&mut self, (peer, checked): (PeerId, Checked)) {
         let book = self.book();
         let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
-        if admitted.filter(|admission| admission.is_news()).count() > 0 {
+        let (mut news, mut placeless) = (0, 0);
+        for admission in admitted {
+            news += usize::from(admission.is_news());
+            placeless += usize::from(admission.is_placeless());
+        }
+        if news > 0 {
             self.changed();
         }
         let book = &self.swarm.behaviour_mut().kad.store_mut().book;
         if let Some(session) = self.sessions.get_mut(&peer) {
-            let step = session.on_checked(&checked, book, &mut self.in_flight);
+            let step = session.on_checked(&checked, placeless, book, &mut self.in_flight);
             self.take_step(peer, step);
         }
     }
