@@ -14,9 +14,14 @@ const CLIENT_SOURCES: usize = 6;
 /// How many a relay keeps.
 const RELAY_SOURCES: usize = 24;
 /// One comparison in so many, a relay lets its source go for another one.
-const ROTATION: usize = 4;
+const RELAY_ROTATION: usize = 4;
+/// The same for a client: a source in some two hours. Whoever got most of the places once does not
+/// keep them for ever, and those who learn that somebody is a client stay few.
+const CLIENT_ROTATION: usize = 512;
 /// How many peers that were met are kept until they are needed.
 const MAX_MET: usize = 64;
+/// How many of them are sources at once. Their names cost nothing, and no relay stands for them.
+const MET_SOURCES: usize = 1;
 /// After so many failures in a row a source is let go.
 const MAX_FAILURES: u32 = 2;
 
@@ -90,9 +95,11 @@ impl Sources {
 
     /// A peer of which was heard by other ways than the directory.
     pub(crate) fn met(&mut self, source: Source) {
-        if self.met.len() < MAX_MET && !self.met.iter().any(|one| one.peer == source.peer) {
-            self.met.push(source);
+        self.met.retain(|one| one.peer != source.peer);
+        if self.met.len() >= MAX_MET {
+            self.met.remove(0);
         }
+        self.met.push(source);
     }
 
     /// The source to ask next, none of which `busy` says that it is being asked.
@@ -138,8 +145,12 @@ impl Sources {
             known.heard = Some(now);
         }
         // One of bad standing is not let go, or it would come back with a good one.
-        let goes_round = self.role == Role::Relay && !self.is_bootstrap(peer);
-        if goes_round && self.is_sound(peer, now) && draw.below(ROTATION) == 0 {
+        let rotation = match self.role {
+            Role::Relay => RELAY_ROTATION,
+            Role::Client => CLIENT_ROTATION,
+        };
+        let may_go = !self.is_bootstrap(peer) && self.is_sound(peer, now);
+        if may_go && draw.below(rotation) == 0 {
             self.let_go(peer);
         }
         finding
@@ -187,13 +198,13 @@ impl Sources {
         self.known.get(peer)?.source.relay
     }
 
+    /// Whether what a source lists counts for us.
+    pub(crate) fn is_witness(&self, peer: &PeerId, now: Instant) -> bool {
+        self.known.contains_key(peer) && self.is_sound(peer, now)
+    }
+
     fn fill(&mut self, directory: &Directory, draw: &mut Draw, now: Instant) {
         for source in self.bootstrap.clone() {
-            self.take(source, now);
-        }
-        while self.missing(now) > 0
-            && let Some(source) = self.met.pop()
-        {
             self.take(source, now);
         }
         // Twice as many as are missing, since some are known or shunned.
@@ -204,10 +215,27 @@ impl Sources {
                     self.take(source, now);
                 }
             }
+            self.fill_with_met(draw, now);
             // Some may have had to make room.
             let kept = self.audit.next(usize::MAX, now, draw.seed());
             self.known.retain(|peer, _| kept.contains(peer));
         }
+    }
+
+    /// What the directory leaves free is for who was met: else a crowd of new names at a meeting point
+    /// would be most of the sources before the directory is known.
+    fn fill_with_met(&mut self, draw: &mut Draw, now: Instant) {
+        while self.missing(now) > 0 && self.met_sources() < MET_SOURCES && !self.met.is_empty() {
+            let source = self.met.swap_remove(draw.below(self.met.len()));
+            self.take(source, now);
+        }
+    }
+
+    /// How many sources are neither bootstrap peers nor known by a relay's descriptor.
+    fn met_sources(&self) -> usize {
+        let known = self.known.values().map(|known| &known.source);
+        let met = known.filter(|one| one.relay.is_none() && !self.is_bootstrap(&one.peer));
+        met.count()
     }
 
     /// How many sources there should be beside those in bad standing.
@@ -331,6 +359,48 @@ mod tests {
         // And the same ones later.
         let again = all(&mut sources, &directory(50), at(60));
         assert!(again.iter().all(|peer| asked.contains(peer)));
+    }
+
+    #[test]
+    fn a_client_changes_its_sources_slowly() {
+        let mut sources = client();
+        let (directory, mut draw) = (directory(50), Draw::new([2; 32]));
+        let mut heard = std::collections::BTreeSet::new();
+        let mut after = |comparisons: u64| {
+            for second in 0..comparisons {
+                let next = sources.next(&directory, |_| false, &mut draw, at(second));
+                let next = next.expect("they are never busy");
+                sources.heard(&next.peer, None, &mut draw, at(second));
+                heard.insert(next.peer);
+            }
+            heard.len()
+        };
+        assert_eq!(after(50), CLIENT_SOURCES);
+        // Some eight are expected.
+        let later = after(5000);
+        assert!((CLIENT_SOURCES + 3..25).contains(&later), "{later}");
+        assert!(sources.known.contains_key(&peer_id(&key(1000))));
+    }
+
+    #[test]
+    fn a_crowd_at_a_meeting_point_gets_one_place() {
+        let stranger = |number: u16| Source {
+            addresses: vec!["/ip4/9.9.9.9/tcp/1".parse().unwrap()],
+            ..bootstrap(number)
+        };
+        let mut sources = client();
+        let crowd: Vec<PeerId> = (2000..2032).map(|number| stranger(number).peer).collect();
+        for number in 2000..2032 {
+            sources.met(stranger(number));
+        }
+        // Before anything is known of the directory, and afterwards.
+        for directory in [Directory::new(), directory(50)] {
+            let asked = all(&mut sources, &directory, at(0));
+            assert!(asked.contains(&peer_id(&key(1000))));
+            let strangers = asked.iter().filter(|peer| crowd.contains(peer));
+            assert_eq!(strangers.count(), 1);
+            assert_eq!(asked.len(), CLIENT_SOURCES.min(2 + directory.len()));
+        }
     }
 
     #[test]
