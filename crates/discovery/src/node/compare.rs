@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::exchange::Asked;
+use crate::book::Lists;
 use crate::config::Role;
 use crate::session::{Checked, Session, SourceFault, Step, check};
 use crate::sources::Source;
@@ -47,10 +48,10 @@ impl Node {
     /// Descriptors of a source were checked.
     pub(super) fn on_checked(&mut self, (peer, checked): (PeerId, Checked)) {
         let book = self.book();
-        let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
-        if admitted.filter(|admission| admission.is_news()).count() > 0 {
-            self.changed();
+        for descriptor in &checked.good {
+            book.admit(Arc::clone(descriptor));
         }
+        self.show_changes();
         let book = &self.swarm.behaviour_mut().kad.store_mut().book;
         if let Some(session) = self.sessions.get_mut(&peer) {
             let step = session.on_checked(&checked, book, &mut self.in_flight);
@@ -108,7 +109,10 @@ impl Node {
             None => {
                 let book = &self.swarm.behaviour_mut().kad.store_mut().book;
                 let view = session.view(book);
+                let is_client = self.role == Role::Client;
+                let lists = view.as_ref().filter(|_| is_client).map(Lists::of);
                 let finding = self.sources.heard(&peer, view, &mut self.draw, now);
+                self.weigh(peer, lists);
                 self.announce_soon();
                 self.compare_sooner(&session);
                 if finding.permille() > 0 {

@@ -279,6 +279,14 @@ impl Node {
         }
     }
 
+    /// Has the directory shown if it has changed. That is more than news: a relay that moves to where
+    /// there is no room leaves it.
+    fn show_changes(&mut self) {
+        if self.book().version() != self.shown_version {
+            self.changed();
+        }
+    }
+
     /// The directory has changed: to be shown in a moment, since more may follow.
     fn changed(&mut self) {
         let soon = self.now() + Duration::from_millis(20);
