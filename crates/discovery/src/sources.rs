@@ -89,6 +89,10 @@ impl Sources {
         }
     }
 
+    pub(crate) fn bootstrap(&self) -> &[Source] {
+        &self.bootstrap
+    }
+
     pub(crate) fn is_bootstrap(&self, peer: &PeerId) -> bool {
         self.bootstrap.iter().any(|source| source.peer == *peer)
     }

@@ -32,6 +32,8 @@ struct Peer {
     connections: u32,
     relay: bool,
     introduced: bool,
+    /// It is a meeting point.
+    meets: bool,
     questions: TokenBucket,
     descriptors: TokenBucket,
 }
@@ -58,6 +60,7 @@ impl Peers {
             connections: 0,
             relay: false,
             introduced: false,
+            meets: false,
             questions: TokenBucket::new(256, Duration::from_millis(50)),
             descriptors: TokenBucket::new(1024, Duration::from_millis(20)),
         };
@@ -182,9 +185,26 @@ impl Node {
             return;
         };
         peer.relay = speaks(&codec::PROTOCOL);
+        peer.meets = speaks(&MEETING_PROTOCOL);
         let again = core::mem::replace(&mut peer.introduced, true);
-        if !again && speaks(&MEETING_PROTOCOL) && self.sources.is_bootstrap(&peer_id) {
+        if !again && peer.meets && self.sources.is_bootstrap(&peer_id) {
             self.meet_at(peer_id);
+        }
+    }
+
+    /// Meets at all bootstrap peers again: what was left there is not kept for ever. Where there is no
+    /// connection, that is done as soon as there is one.
+    pub(super) fn meet_again(&mut self) {
+        for source in self.sources.bootstrap().to_vec() {
+            match self.peers.connected.get(&source.peer) {
+                Some(peer) if peer.meets => self.meet_at(source.peer),
+                Some(_) => {}
+                None => {
+                    let dial = DialOpts::peer_id(source.peer).addresses(source.addresses);
+                    // If it cannot be reached now, the next time will do.
+                    let _refused = self.swarm.dial(dial.build());
+                }
+            }
         }
     }
 

@@ -1,10 +1,13 @@
 //! Nodes that all behave.
 
-use crate::town::{Town, eventually, identity, known, until};
+use crate::stranger::Stranger;
+use crate::town::{PATIENCE, Town, eventually, identity, known, until};
+use coinfuse_directory::sync::Answer;
 use coinfuse_directory::{Load, Price};
-use coinfuse_discovery::{PublishError, StartError};
-use coinfuse_wire::{Rate, ServiceCode};
+use coinfuse_discovery::{Discovery, DiscoveryConfig, PublishError, StartError};
+use coinfuse_wire::{Encode, Rate, ServiceCode};
 use core::time::Duration;
+use std::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_client_learns_the_network_from_one_address() {
@@ -206,6 +209,71 @@ async fn who_tells_no_address_is_met_at_the_bootstrap_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_later_is_met_too() {
+    let mut town = Town::new();
+    town.timing.meet = Duration::from_millis(500);
+    let first = town.relay(0, &[]).await;
+    let client = town.client(&[first.address()]).await;
+    until(&client, |directory| directory.len() == 1).await;
+    let late = town.silent_relay(1, &[first.address()]).await;
+    let key = late.address().key;
+    eventually(async || {
+        let status = client.status().await.unwrap();
+        let met = status.sources.iter().find(|one| one.peer == key);
+        met.and_then(|met| met.heard)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_leaves_word_again_and_again() {
+    let mut town = Town::new();
+    town.timing.meet = Duration::from_millis(500);
+    let (left, mut word) = tokio::sync::mpsc::unbounded_channel();
+    let point = Stranger::new()
+        .tell_registrations(left)
+        .serve(|_| Answer::Busy.to_bytes())
+        .await;
+    let relay = town.silent_relay(0, &[point]).await;
+    for _ in 0..3 {
+        let registered = tokio::time::timeout(PATIENCE, word.recv()).await;
+        assert_eq!(registered.expect("in time"), Some(relay.address().key));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_family_of_addresses_is_enough() {
+    let listen_on = async |addresses: &[&str], port: u16| {
+        let mut config = DiscoveryConfig::relay([1; 32], [2; 32]);
+        let address = |ip: &&str| format!("{ip}:{port}").parse().unwrap();
+        config.listen = addresses.iter().map(address).collect();
+        config.private_addresses = true;
+        let starting = tokio::time::timeout(PATIENCE, Discovery::start(config));
+        starting.await.expect("it says in time whether it listens")
+    };
+    let has_ipv6 = TcpListener::bind("[::]:0").is_ok();
+    let in_the_way = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = in_the_way.local_addr().unwrap().port();
+    let alone = listen_on(&["0.0.0.0"], port).await;
+    assert!(matches!(alone, Err(StartError::Listen { .. })));
+    if !has_ipv6 {
+        let both = listen_on(&["[::]", "0.0.0.0"], port).await;
+        assert!(matches!(both, Err(StartError::Listen { .. })));
+        drop(in_the_way);
+    }
+    for both in [["[::]", "0.0.0.0"], ["0.0.0.0", "[::]"]] {
+        let node = listen_on(&both, port).await.expect("one is enough");
+        assert!(
+            node.addresses()
+                .iter()
+                .all(|one| one.address.port() == port)
+        );
+        assert!(!node.addresses().is_empty());
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_says_what_is_wrong_with_what_it_is_told() {
     let town = Town::new();
     let relay = town.relay(0, &[]).await;
@@ -235,10 +303,22 @@ async fn a_node_says_what_is_wrong_with_what_it_is_told() {
     let descriptor = crate::town::descriptor(2, town.time.now(), |_| {});
     assert_eq!(client.publish(descriptor).await, Err(PublishError::Client));
 
-    let mut nowhere = coinfuse_discovery::DiscoveryConfig::relay([1; 32], [2; 32]);
-    let started = coinfuse_discovery::Discovery::start(nowhere.clone()).await;
+    let mut nowhere = DiscoveryConfig::relay([1; 32], [2; 32]);
+    let started = Discovery::start(nowhere.clone()).await;
     assert!(matches!(started, Err(StartError::NoAddress)));
+    let at_home = "127.0.0.1:0".parse().unwrap();
+    nowhere.listen = vec![at_home];
+    let at_home = Discovery::start(nowhere.clone()).await.unwrap();
+    let private = crate::town::descriptor(0, town.time.now(), |body| {
+        body.addresses.insert(0, "1.2.3.4:4433".parse().unwrap());
+    });
+    let address = private.addresses[1];
+    assert_eq!(
+        at_home.publish(private).await,
+        Err(PublishError::Private { address })
+    );
+
     nowhere.listen = vec!["192.0.2.1:0".parse().unwrap()];
-    let started = coinfuse_discovery::Discovery::start(nowhere).await;
+    let started = Discovery::start(nowhere).await;
     assert!(matches!(started, Err(StartError::Listen { .. })));
 }
