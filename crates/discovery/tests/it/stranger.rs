@@ -132,6 +132,12 @@ impl Stranger {
         key_of(self.swarm.local_peer_id())
     }
 
+    /// Names this one to whoever looks something up.
+    pub(crate) fn befriend(&mut self, friend: &PeerAddress) {
+        let (peer, address) = parts(friend);
+        self.swarm.behaviour_mut().kad.add_address(&peer, address);
+    }
+
     /// Answers each question about the directory as `answer` says, for as long as the test runs.
     pub(crate) async fn serve(
         mut self,
