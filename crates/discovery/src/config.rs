@@ -101,7 +101,7 @@ pub struct Limits {
     /// Relays in the directory. 20,000; some 2 KB of memory each, 5 at worst.
     pub relays: usize,
     /// Relays of one public /24, for IPv6 /48, in the directory: 16. Who has done more work for his
-    /// name goes first, and before all who was reached there.
+    /// name goes first, and before all who was reached there; for a client, whom most sources list.
     pub relays_per_subnet: usize,
     /// Connections that others opened: 512.
     pub incoming: u32,

@@ -1,5 +1,6 @@
 //! The relays that a node knows, and which of them it has room for.
 
+mod gone;
 mod probe;
 mod rank;
 mod waiting;
@@ -14,6 +15,7 @@ use coinfuse_directory::sync::{Bucket, BucketSet, Row, Summary};
 use coinfuse_directory::{AddressClass, Descriptor, Directory};
 use coinfuse_wire::{RelayId, UnixTime};
 use core::net::SocketAddr;
+use gone::Gone;
 use rank::Seat;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub(crate) struct Book {
     by_subnet: HashMap<Subnet, BTreeSet<Seat>>,
     by_hash: HashMap<[u8; 32], RelayId>,
     waiting: Waiting,
+    gone: Gone,
     witnesses: Witnesses,
     /// Who was looked for last, of all that have a place.
     probed: Option<Seat>,
@@ -87,6 +90,7 @@ impl Book {
             by_subnet: HashMap::new(),
             by_hash: HashMap::new(),
             waiting: Waiting::new(MAX_WAITING),
+            gone: Gone::default(),
             witnesses: Witnesses::default(),
             probed: None,
             summary: None,
@@ -131,6 +135,7 @@ impl Book {
     /// Whether a descriptor that somebody lists is worth asking for.
     pub(crate) fn wants(&self, row: &Row) -> bool {
         !self.waiting.covers(row)
+            && !self.gone.covers(row)
             && self
                 .directory
                 .get(&row.relay)
@@ -166,6 +171,7 @@ impl Book {
         };
         let before = self.leave(&relay);
         self.waiting.remove(&relay);
+        self.gone.remove(&relay);
         if !self.make_room(&seat) {
             self.waiting.push(descriptor);
             return Admission::Waiting;
@@ -187,7 +193,9 @@ impl Book {
             .map(|descriptor| descriptor.relay)
             .collect();
         for relay in &expired {
-            self.leave(relay);
+            if let Some(descriptor) = self.leave(relay) {
+                self.gone.push(&descriptor, now);
+            }
         }
         if !expired.is_empty() {
             for descriptor in self.waiting.take_fresh(now) {

@@ -145,6 +145,24 @@ fn what_expires_leaves_and_who_waited_takes_the_place() {
 }
 
 #[test]
+fn what_is_older_than_what_expired_is_not_taken_in_its_place() {
+    let mut book = Book::new(LIMITS);
+    let minute = core::time::Duration::from_secs(60);
+    let withdrawn = at(1, "1.2.3.4:1");
+    let last = with(1, "1.2.3.4:1", |body| {
+        body.sequence += 1;
+        body.expires = NOW.saturating_add(minute);
+    });
+    book.admit(Arc::clone(&withdrawn));
+    book.admit(last);
+    assert!(book.remove_expired(NOW.saturating_add(minute)));
+    assert_eq!(book.admit(Arc::clone(&withdrawn)), Admission::Unchanged);
+    assert!(!book.wants(&Row::of(&withdrawn)));
+    let back = with(1, "1.2.3.4:1", |body| body.sequence += 2);
+    assert_eq!(book.admit(back), Admission::Added);
+}
+
+#[test]
 fn private_addresses_count_only_where_they_are_allowed() {
     let loopback = at(1, "127.0.0.1:1");
     let nowhere = with(2, "1.2.3.4:1", |body| body.addresses.clear());

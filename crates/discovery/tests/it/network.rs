@@ -62,7 +62,7 @@ async fn what_a_relay_changes_is_seen_by_all() {
     all_see(&|body| body.price = price, &|one| one.price == price).await;
     let load = Some(Load::High);
     all_see(&|body| body.load = load, &|one| one.load == load).await;
-    all_see(&|body| body.keys = keys.clone(), &|one| one.keys == keys).await;
+    all_see(&|body| body.keys = keys, &|one| one.keys == keys).await;
     all_see(&|body| body.exit_policy = exit_policy.clone(), &|one| {
         one.exit_policy == exit_policy
     })
