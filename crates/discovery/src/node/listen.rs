@@ -45,6 +45,9 @@ impl Node {
                 .map(|address| to_multiaddr(*address))
                 .collect(),
         };
+        if external.is_empty() && config.role == Role::Relay {
+            tracing::warn!("discovery listens at no address where others could reach it");
+        }
         for address in external {
             self.swarm.add_external_address(address);
         }
