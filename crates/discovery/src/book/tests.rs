@@ -319,9 +319,9 @@ fn client<'a>(told: impl IntoIterator<Item = (u8, Vec<&'a Arc<Descriptor>>)>) ->
 #[test]
 fn names_with_work_do_not_push_out_whom_most_sources_list() {
     let victim = at(1000, "1.2.3.4:1");
-    let flood: Vec<_> = (0..20)
-        .map(|number| worked(number, "1.2.3.5:1", 6))
-        .collect();
+    let worked = |number| worked(number, "1.2.3.5:1", 6);
+    let flood: Vec<_> = (0..20).map(worked).collect();
+    let later: Vec<_> = (20..40).map(worked).collect();
     let honest = |number| (number, vec![&victim]);
     let liar = |number| (number, flood.iter().collect());
     for told in [
@@ -335,7 +335,7 @@ fn names_with_work_do_not_push_out_whom_most_sources_list() {
         let newer = with(1000, "1.2.3.4:1", |body| body.sequence += 1);
         book.admit(Arc::clone(&newer));
         book.heard(source(4), lists([&newer]), |_| true);
-        for relay in &flood {
+        for relay in &later {
             book.admit(Arc::clone(relay));
         }
         assert_eq!(book.directory().get(&newer.relay), Some(&newer));
