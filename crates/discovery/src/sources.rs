@@ -1,6 +1,7 @@
 //! Whom to compare directories with.
 
-use crate::address::{peer_id, to_multiaddr};
+use crate::address::{peer_id, to_multiaddr, to_socket};
+use crate::book::Subnet;
 use crate::config::{DiscoveryConfig, Role};
 use crate::draw::Draw;
 use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
@@ -22,6 +23,8 @@ const CLIENT_ROTATION: usize = 512;
 const MAX_MET: usize = 64;
 /// How many of them are sources at once. Their names cost nothing, and no relay stands for them.
 const MET_SOURCES: usize = 1;
+/// How long a client waits for its bootstrap peers before it believes one of them who the others are.
+const HEARING: Duration = Duration::from_secs(3);
 /// After so many failures in a row a source is let go.
 const MAX_FAILURES: u32 = 2;
 
@@ -34,19 +37,40 @@ pub(crate) struct Source {
     pub(crate) relay: Option<RelayId>,
 }
 
+impl Source {
+    /// The public networks in which it is looked for.
+    fn subnets(&self) -> impl Iterator<Item = Subnet> {
+        let sockets = self.addresses.iter().filter_map(to_socket);
+        let subnets = sockets.map(|socket| Subnet::of(socket.ip()));
+        subnets.filter(Subnet::is_public)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Known {
     source: Source,
     failures: u32,
     /// From when on it may be asked again.
     rested: Instant,
+    asked: Option<Instant>,
     heard: Option<Instant>,
+}
+
+impl Known {
+    /// Whether it may still say something for the first time.
+    fn is_awaited(&self, now: Instant) -> bool {
+        let lately = |asked: Instant| now < asked + HEARING;
+        let is_silent = self.heard.is_none() && self.failures == 0;
+        is_silent && self.rested <= now && self.asked.is_none_or(lately)
+    }
 }
 
 /// The sources that a node keeps, and how they prove.
 ///
 /// The bootstrap peers are among them and stay; the others are drawn from the directory, so that the
-/// bootstrap peers do not decide alone what the network looks like.
+/// bootstrap peers do not decide alone what the network looks like. What most sources say decides much
+/// for a client, so it does not draw from what the first of several bootstrap peers tells, but from what
+/// most of them list; and no two of its sources are in one network.
 #[derive(Debug)]
 pub(crate) struct Sources {
     local: PeerId,
@@ -106,22 +130,28 @@ impl Sources {
         self.met.push(source);
     }
 
-    /// The source to ask next, none of which `busy` says that it is being asked.
+    /// The source to ask next, none of which `busy` says that it is being asked. Of the relays in the
+    /// directory `is_sure` says which are known to be where they say they are.
     pub(crate) fn next(
         &mut self,
         directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
         busy: impl Fn(&PeerId) -> bool,
         draw: &mut Draw,
         now: Instant,
     ) -> Option<Source> {
-        self.fill(directory, draw, now);
+        self.fill(directory, is_sure, draw, now);
         let fit = |peer: &PeerId| {
             let known = self.known.get(peer)?;
             (!busy(peer) && known.rested <= now).then(|| known.source.clone())
         };
         let first = self.audit.next(1, now, draw.seed());
         let others = self.audit.next(usize::MAX, now, draw.seed());
-        first.iter().chain(&others).find_map(fit)
+        let next = first.iter().chain(&others).find_map(fit)?;
+        if let Some(known) = self.known.get_mut(&next.peer) {
+            known.asked = Some(now);
+        }
+        Some(next)
     }
 
     /// How many sources told what they know.
@@ -207,14 +237,20 @@ impl Sources {
         self.known.contains_key(peer) && self.is_sound(peer, now)
     }
 
-    fn fill(&mut self, directory: &Directory, draw: &mut Draw, now: Instant) {
+    fn fill(
+        &mut self,
+        directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
+        draw: &mut Draw,
+        now: Instant,
+    ) {
         for source in self.bootstrap.clone() {
             self.take(source, now);
         }
         // Twice as many as are missing, since some are known or shunned.
         let count = self.missing(now) * 2;
         if count > 0 {
-            for source in draw.sample(directory.iter().filter_map(|one| source_of(one)), count) {
+            for source in self.draw_from(directory, is_sure, count, draw, now) {
                 if self.missing(now) > 0 {
                     self.take(source, now);
                 }
@@ -223,6 +259,32 @@ impl Sources {
             // Some may have had to make room.
             let kept = self.audit.next(usize::MAX, now, draw.seed());
             self.known.retain(|peer, _| kept.contains(peer));
+        }
+    }
+
+    /// Some of those that the directory names.
+    fn draw_from(
+        &self,
+        directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
+        count: usize,
+        draw: &mut Draw,
+        now: Instant,
+    ) -> Vec<Source> {
+        let all = || directory.iter().filter_map(|one| source_of(one));
+        if self.role == Role::Relay {
+            return draw.sample(all(), count);
+        }
+        let bootstrap = self.bootstrap.iter();
+        let mut bootstrap = bootstrap.filter_map(|source| self.known.get(&source.peer));
+        if bootstrap.any(|known| known.is_awaited(now)) {
+            return Vec::new();
+        }
+        let sure = all().filter(|source| source.relay.as_ref().is_some_and(&is_sure));
+        let sure = draw.sample(sure, count);
+        match sure.is_empty() {
+            true => draw.sample(all(), count),
+            false => sure,
         }
     }
 
@@ -259,7 +321,7 @@ impl Sources {
     fn take(&mut self, source: Source, now: Instant) {
         let peer = source.peer;
         let shunned = self.shunned.get(&peer).is_some_and(|until| now < *until);
-        if peer == self.local || shunned || self.known.contains_key(&peer) {
+        if peer == self.local || shunned || self.known.contains_key(&peer) || self.crowds(&source) {
             return;
         }
         if self.audit.meet(&peer, now) {
@@ -267,10 +329,21 @@ impl Sources {
                 source,
                 failures: 0,
                 rested: now,
+                asked: None,
                 heard: None,
             };
             self.known.insert(peer, known);
         }
+    }
+
+    /// Whether a client has a source in the same network, which does not fail. A relay goes round, so that
+    /// it does not matter.
+    fn crowds(&self, source: &Source) -> bool {
+        let others = self.known.values().filter(|known| known.failures == 0);
+        let mut taken = others.flat_map(|known| known.source.subnets());
+        self.role == Role::Client
+            && !self.is_bootstrap(&source.peer)
+            && taken.any(|subnet| source.subnets().any(|one| one == subnet))
     }
 
     fn let_go(&mut self, peer: &PeerId) {
@@ -298,161 +371,4 @@ pub(crate) fn source_of(descriptor: &coinfuse_directory::Descriptor) -> Option<S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples::relay;
-    use coinfuse_directory::{PeerKey, SourceOffer};
-
-    const RETRY: Duration = Duration::from_secs(30);
-
-    fn key(number: u16) -> PeerKey {
-        let mut key = [9; 32];
-        key[..2].copy_from_slice(&number.to_be_bytes());
-        PeerKey::new(key)
-    }
-
-    fn bootstrap(number: u16) -> Source {
-        Source {
-            peer: peer_id(&key(number)),
-            addresses: vec!["/ip4/1.2.3.4/tcp/1".parse().unwrap()],
-            relay: None,
-        }
-    }
-
-    fn directory(count: u16) -> Directory {
-        let mut directory = Directory::new();
-        directory.extend((0..count).map(|number| {
-            relay(number, |body| {
-                body.source = Some(SourceOffer {
-                    key: key(number),
-                    addresses: vec!["1.2.3.4:1".parse().unwrap()],
-                });
-            })
-        }));
-        directory
-    }
-
-    fn client() -> Sources {
-        let local = peer_id(&key(u16::MAX));
-        let audit = AuditConfig::default();
-        Sources::new(local, Role::Client, RETRY, audit, vec![bootstrap(1000)])
-    }
-
-    fn at(secs: u64) -> Instant {
-        Instant::ZERO + Duration::from_secs(secs)
-    }
-
-    /// Asks until nobody is left to be asked; all of them are heard.
-    fn all(sources: &mut Sources, directory: &Directory, now: Instant) -> Vec<PeerId> {
-        let mut asked: Vec<PeerId> = Vec::new();
-        let mut draw = Draw::new([1; 32]);
-        while let Some(next) = sources.next(directory, |peer| asked.contains(peer), &mut draw, now)
-        {
-            sources.heard(&next.peer, None, &mut draw, now);
-            asked.push(next.peer);
-        }
-        asked
-    }
-
-    #[test]
-    fn a_client_asks_its_bootstrap_peer_and_a_few_others() {
-        let mut sources = client();
-        let asked = all(&mut sources, &directory(50), at(0));
-        assert_eq!(asked.len(), CLIENT_SOURCES);
-        assert!(asked.contains(&peer_id(&key(1000))));
-        // And the same ones later.
-        let again = all(&mut sources, &directory(50), at(60));
-        assert!(again.iter().all(|peer| asked.contains(peer)));
-    }
-
-    #[test]
-    fn a_client_changes_its_sources_slowly() {
-        let mut sources = client();
-        let (directory, mut draw) = (directory(50), Draw::new([2; 32]));
-        let mut heard = std::collections::BTreeSet::new();
-        let mut after = |comparisons: u64| {
-            for second in 0..comparisons {
-                let next = sources.next(&directory, |_| false, &mut draw, at(second));
-                let next = next.expect("they are never busy");
-                sources.heard(&next.peer, None, &mut draw, at(second));
-                heard.insert(next.peer);
-            }
-            heard.len()
-        };
-        assert_eq!(after(50), CLIENT_SOURCES);
-        // Some eight are expected.
-        let later = after(5000);
-        assert!((CLIENT_SOURCES + 3..25).contains(&later), "{later}");
-        assert!(sources.known.contains_key(&peer_id(&key(1000))));
-    }
-
-    #[test]
-    fn a_crowd_at_a_meeting_point_gets_one_place() {
-        let stranger = |number: u16| Source {
-            addresses: vec!["/ip4/9.9.9.9/tcp/1".parse().unwrap()],
-            ..bootstrap(number)
-        };
-        let mut sources = client();
-        let crowd: Vec<PeerId> = (2000..2032).map(|number| stranger(number).peer).collect();
-        for number in 2000..2032 {
-            sources.met(stranger(number));
-        }
-        // Before anything is known of the directory, and afterwards.
-        for directory in [Directory::new(), directory(50)] {
-            let asked = all(&mut sources, &directory, at(0));
-            assert!(asked.contains(&peer_id(&key(1000))));
-            let strangers = asked.iter().filter(|peer| crowd.contains(peer));
-            assert_eq!(strangers.count(), 1);
-            assert_eq!(asked.len(), CLIENT_SOURCES.min(2 + directory.len()));
-        }
-    }
-
-    #[test]
-    fn who_fails_rests_and_who_fails_again_is_let_go_for_another() {
-        let mut sources = client();
-        let directory = directory(50);
-        let before = all(&mut sources, &directory, at(0));
-        let failing = *before
-            .iter()
-            .find(|peer| !sources.is_bootstrap(peer))
-            .unwrap();
-        sources.failed(&failing, at(1));
-        assert!(!all(&mut sources, &directory, at(2)).contains(&failing));
-        sources.failed(&failing, at(40));
-        let after = all(&mut sources, &directory, at(41));
-        assert_eq!(after.len(), CLIENT_SOURCES);
-        assert!(!after.contains(&failing));
-    }
-
-    #[test]
-    fn a_bootstrap_peer_is_asked_again_however_often_it_failed() {
-        let mut sources = client();
-        let peer = peer_id(&key(1000));
-        for failures in 0..10 {
-            sources.failed(&peer, at(failures));
-        }
-        let nobody = Directory::new();
-        assert_eq!(all(&mut sources, &nobody, at(100)), [peer]);
-        sources.forged(&peer, at(100));
-        assert!(all(&mut sources, &nobody, at(200)).is_empty());
-    }
-
-    #[test]
-    fn a_relay_goes_round() {
-        let local = peer_id(&key(0));
-        let audit = AuditConfig::default();
-        let mut sources = Sources::new(local, Role::Relay, RETRY, audit, Vec::new());
-        let directory = directory(60);
-        let mut heard = std::collections::BTreeSet::new();
-        let mut draw = Draw::new([1; 32]);
-        for second in 0..1000 {
-            let next = sources
-                .next(&directory, |_| false, &mut draw, at(second))
-                .unwrap();
-            sources.heard(&next.peer, None, &mut draw, at(second));
-            heard.insert(next.peer);
-        }
-        assert!(!heard.contains(&local));
-        assert_eq!(heard.len(), 59);
-    }
-}
+mod tests;

@@ -24,8 +24,10 @@ impl Node {
     pub(super) fn compare_with_next(&mut self) -> bool {
         let now = self.now();
         let busy = |peer: &PeerId| self.sessions.contains_key(peer);
-        let directory = self.swarm.behaviour_mut().kad.store_mut().book.directory();
-        let next = self.sources.next(directory, busy, &mut self.draw, now);
+        let book = &self.swarm.behaviour_mut().kad.store_mut().book;
+        let (directory, is_sure) = (book.directory(), |relay: &_| book.is_reached(relay));
+        let draw = &mut self.draw;
+        let next = self.sources.next(directory, is_sure, busy, draw, now);
         let Some(source) = next else {
             return false;
         };
