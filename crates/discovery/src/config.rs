@@ -28,7 +28,8 @@ pub struct DiscoveryConfig {
     pub(crate) peer_seed: Zeroizing<[u8; 32]>,
     /// What everything random follows from.
     pub(crate) seed: Zeroizing<[u8; 32]>,
-    /// Where to listen (TCP). Port 0 is any port. Empty for a client.
+    /// Where to listen (TCP). Port 0 is any port. Of `[::]` and `0.0.0.0` with the same port one is
+    /// enough, for machines that have only one of the two; each other has to do. Empty for a client.
     pub listen: Vec<SocketAddr>,
     /// Where others reach this node. If empty, where it listens, as far as that is on the public
     /// Internet or [`private_addresses`](Self::private_addresses) is set.
@@ -100,7 +101,7 @@ pub struct Limits {
     /// Relays in the directory. 20,000; some 2 KB of memory each, 5 at worst.
     pub relays: usize,
     /// Relays of one public /24, for IPv6 /48, in the directory: 16. Who has done more work for his
-    /// name goes first, and before all who was reached there.
+    /// name goes first, and before all who was reached there; for a client, whom most sources list.
     pub relays_per_subnet: usize,
     /// Connections that others opened: 512.
     pub incoming: u32,
@@ -149,6 +150,9 @@ pub struct Timing {
     pub retry: Duration,
     /// How long an answer may take: 10 s.
     pub answer: Duration,
+    /// How often a relay leaves word at its bootstrap peers, and everybody asks those who else did: an
+    /// hour, half the time that such word is kept.
+    pub meet: Duration,
     /// How long a connection without use is kept: 60 s.
     pub idle: Duration,
     /// How often the cache file is written, if anything changed: 60 s.
@@ -165,6 +169,7 @@ impl Default for Timing {
             gather: Duration::from_millis(100),
             retry: Duration::from_secs(30),
             answer: Duration::from_secs(10),
+            meet: Duration::from_secs(3600),
             idle: Duration::from_secs(60),
             save: Duration::from_secs(60),
         }

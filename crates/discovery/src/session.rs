@@ -78,6 +78,8 @@ pub(crate) struct Session {
     cursor: Option<Cursor>,
     /// How many changes the source told that are new.
     told: usize,
+    /// The version of the book that the summaries were compared for.
+    compared: u64,
     fetch: BTreeMap<RelayId, Row>,
     /// How many descriptors were asked for, how many came, and for how many of those there was no
     /// place.
@@ -109,6 +111,7 @@ impl Session {
             listed: None,
             cursor: None,
             told: 0,
+            compared: 0,
             fetch: BTreeMap::new(),
             asked_count: 0,
             came: 0,
@@ -144,6 +147,7 @@ impl Session {
             Answer::Summary(theirs) => {
                 let differing = book.summary().differing(&theirs);
                 self.listed = Some((differing, Listings::default()));
+                self.compared = book.version();
                 Ok(match differing.is_empty() {
                     true => Step::Done,
                     false => self.ask(Request::Listings(differing)),
@@ -196,12 +200,14 @@ impl Session {
         self.cursor.filter(|_| self.fetched * 2 >= self.told)
     }
 
-    /// What the source listed, held against what is known now; `None` if it did not get that far.
+    /// What the source listed, held against what is known now; `None` if it did not get that far. Of
+    /// buckets that agreed and have changed since, nothing is known.
     pub(crate) fn view<'a>(&'a self, book: &'a Book) -> Option<View<'a>> {
         let (differing, listings) = self.listed.as_ref()?;
+        let changed = book.changed_since(self.compared);
         Some(View {
             ours: book.directory(),
-            differing: *differing,
+            differing: differing.iter().chain(changed.iter()).collect(),
             listings,
         })
     }
@@ -341,7 +347,7 @@ mod tests {
     use super::*;
     use crate::book::BookLimits;
     use crate::samples::{NOW, relay};
-    use coinfuse_directory::sync::Changes;
+    use coinfuse_directory::sync::{Bucket, Changes};
 
     const LIMITS: BookLimits = BookLimits {
         relays: 10_000,
@@ -425,6 +431,21 @@ mod tests {
         assert_eq!(ours.directory().len(), 900);
         assert_eq!(ours.summary(), theirs.summary());
         assert_eq!(run(&mut ours, &mut theirs, true), 1);
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_not_taken_as_listed() {
+        let (mut ours, mut theirs) = (book(0..10), book(0..10));
+        let (mut session, _) = Session::start(false);
+        let summary = Answer::Summary(theirs.summary());
+        let step = session.on_answer(summary, &mut ours, &mut InFlight::new());
+        assert_eq!(step, Ok(Step::Done));
+        assert!(session.view(&ours).unwrap().differing.is_empty());
+        let told_by_another = relay(11, |_| {});
+        let bucket = Bucket::of(&told_by_another.relay);
+        ours.admit(Arc::new(told_by_another));
+        let differing = session.view(&ours).unwrap().differing;
+        assert!(differing.iter().eq([bucket]));
     }
 
     #[test]

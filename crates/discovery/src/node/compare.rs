@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::exchange::Asked;
+use crate::book::Lists;
 use crate::config::Role;
 use crate::session::{Checked, Session, SourceFault, Step, check};
 use crate::sources::Source;
@@ -44,8 +45,10 @@ impl Node {
     pub(super) fn compare_with_next(&mut self) -> bool {
         let now = self.now();
         let busy = |peer: &PeerId| self.sessions.contains_key(peer);
-        let directory = self.swarm.behaviour_mut().kad.store_mut().book.directory();
-        let next = self.sources.next(directory, busy, &mut self.draw, now);
+        let book = &self.swarm.behaviour_mut().kad.store_mut().book;
+        let (directory, is_sure) = (book.directory(), |relay: &_| book.is_reached(relay));
+        let draw = &mut self.draw;
+        let next = self.sources.next(directory, is_sure, busy, draw, now);
         let Some(source) = next else {
             return false;
         };
@@ -76,14 +79,10 @@ impl Node {
     pub(super) fn on_checked(&mut self, (peer, checked): (PeerId, Checked)) {
         let book = self.book();
         let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
-        let (mut news, mut placeless) = (0, 0);
-        for admission in admitted {
-            news += usize::from(admission.is_news());
-            placeless += usize::from(admission.is_placeless());
-        }
-        if news > 0 {
-            self.changed();
-        }
+        let placeless = admitted
+            .filter(|admission| admission.is_placeless())
+            .count();
+        self.show_changes();
         let book = &self.swarm.behaviour_mut().kad.store_mut().book;
         if let Some(session) = self.sessions.get_mut(&peer) {
             let step = session.on_checked(&checked, placeless, book, &mut self.in_flight);
@@ -159,7 +158,10 @@ impl Node {
         let book = &self.swarm.behaviour_mut().kad.store_mut().book;
         let view = session.view(book);
         let was_full = view.is_some();
+        let is_client = self.role == Role::Client;
+        let lists = view.as_ref().filter(|_| is_client).map(Lists::of);
         let finding = self.sources.heard(&peer, view, &mut self.draw, now);
+        self.weigh(peer, lists);
         if finding.permille() > 0 {
             tracing::info!(
                 hidden = finding.hidden.len(),

@@ -1,6 +1,7 @@
 //! Questions and answers about the directory, and passing news on.
 
 use super::Node;
+use crate::book::Subnet;
 use crate::news::Item;
 use crate::session::check;
 use crate::sources::{Source, source_of};
@@ -24,8 +25,8 @@ pub(super) enum Asked {
     Compare,
     /// To pass news on.
     News,
-    /// Whether a peer is this relay's.
-    Who(RelayId),
+    /// Whether a peer that was reached in this subnet is this relay's.
+    Who(RelayId, Subnet),
 }
 
 impl Node {
@@ -48,8 +49,8 @@ impl Node {
                     response,
                 } => match self.asked.remove(&request_id) {
                     Some(Asked::Compare) => self.on_answer(peer, response),
-                    Some(Asked::Who(relay)) if response == Answer::Relay(Some(relay)) => {
-                        self.reached(&relay);
+                    Some(Asked::Who(relay, subnet)) if response == Answer::Relay(Some(relay)) => {
+                        self.reached(&relay, subnet);
                     }
                     _ => {}
                 },
@@ -131,8 +132,8 @@ impl Node {
     pub(super) fn take_in(&mut self, descriptor: Arc<Descriptor>, from: Option<PeerId>) -> bool {
         let relay = descriptor.relay;
         let is_news = self.book().admit(descriptor).is_news();
+        self.show_changes();
         if is_news {
-            self.changed();
             self.tell(Item { relay, from });
         }
         is_news

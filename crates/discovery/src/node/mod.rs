@@ -4,6 +4,7 @@ mod commands;
 mod compare;
 mod dht;
 mod exchange;
+mod listen;
 mod peers;
 mod timers;
 
@@ -21,7 +22,7 @@ use crate::news::News;
 use crate::session::{InFlight, Session};
 use crate::sources::Sources;
 use crate::store::Store;
-use coinfuse_directory::{AddressClass, Descriptor, Directory};
+use coinfuse_directory::{Descriptor, Directory};
 use coinfuse_wire::Instant;
 use compare::Checking;
 use core::time::Duration;
@@ -31,7 +32,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use libp2p::request_response::{InboundRequestId, OutboundRequestId};
 use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, PeerId, Swarm, kad};
+use libp2p::{PeerId, Swarm, kad};
 use peers::Peers;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -95,7 +96,7 @@ impl Node {
             clock: config.clock.clone(),
             started: tokio::time::Instant::now(),
             draw,
-            timers: Timers::new(),
+            timers: Timers::new(config.timing.meet),
             own: None,
             announced: false,
             peers: Peers::new(),
@@ -169,60 +170,6 @@ impl Node {
         }
     }
 
-    /// Listens, and waits until it does.
-    async fn listen(&mut self, config: &DiscoveryConfig) -> Result<(), StartError> {
-        match (config.role, config.listen.is_empty()) {
-            (Role::Relay, true) => return Err(StartError::NoAddress),
-            (Role::Client, false) => return Err(StartError::ClientListens),
-            _ => {}
-        }
-        for address in &config.listen {
-            let failed = |source| StartError::Listen {
-                address: *address,
-                source,
-            };
-            let multiaddr = crate::address::to_multiaddr(*address);
-            let listener = self
-                .swarm
-                .listen_on(multiaddr)
-                .map_err(|error| failed(std::io::Error::other(error)))?;
-            loop {
-                match self.swarm.select_next_some().await {
-                    SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => {
-                        break;
-                    }
-                    SwarmEvent::ListenerError { error, .. } => return Err(failed(error)),
-                    SwarmEvent::ListenerClosed {
-                        reason: Err(error), ..
-                    } => return Err(failed(error)),
-                    other => self.on_event(other),
-                }
-            }
-        }
-        let external: Vec<Multiaddr> = match config.external.is_empty() {
-            true => self.listening_where_it_counts(config.private_addresses),
-            false => config
-                .external
-                .iter()
-                .map(|address| crate::address::to_multiaddr(*address))
-                .collect(),
-        };
-        for address in external {
-            self.swarm.add_external_address(address);
-        }
-        Ok(())
-    }
-
-    /// Where this node listens, as far as others can be expected to reach that.
-    fn listening_where_it_counts(&self, private_addresses: bool) -> Vec<Multiaddr> {
-        let counts = |multiaddr: &&Multiaddr| {
-            let socket = crate::address::to_socket(multiaddr);
-            let is_global = |ip| AddressClass::of(ip).is_global();
-            socket.is_some_and(|socket| private_addresses || is_global(socket.ip()))
-        };
-        self.swarm.listeners().filter(counts).cloned().collect()
-    }
-
     /// Takes in what was kept of the directory, away from the threads that move data.
     async fn load(&mut self) {
         let Some(path) = self.cache_file.clone() else {
@@ -278,6 +225,14 @@ impl Node {
             self.shown_version = version;
             let directory = Arc::new(self.book().directory().clone());
             self.shown.send_replace(directory);
+        }
+    }
+
+    /// Has the directory shown if it has changed. That is more than news: a relay that moves to where
+    /// there is no room leaves it.
+    fn show_changes(&mut self) {
+        if self.book().version() != self.shown_version {
+            self.changed();
         }
     }
 
