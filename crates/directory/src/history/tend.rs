@@ -52,10 +52,10 @@ impl History {
     ///
     /// At once it draws only guards for what paths need: at first, and when those that are listed do
     /// not [fit](PathConstraints) any more. Whatever the network does, that guards fail, or are
-    /// missing from the directory, or are [left out by name](PathConstraints::exclude), costs at most
-    /// one new guard a day, and 13 in thirty days: nobody can lead a client on from guard to guard
-    /// until it takes his. For that a guard keeps its place for a month, and takes it again
-    /// when it can be used again.
+    /// missing from the directory, or are [left out by name](PathConstraints::exclude), costs one new
+    /// guard in one to three days, and no more than there are places in thirty: nobody can lead a
+    /// client on from guard to guard until it takes his. For that a guard keeps its place for
+    /// thirty days at least, and when it can be used again, it is.
     pub fn tend_guards(
         &mut self,
         directory: &Directory,
