@@ -95,31 +95,49 @@ impl History {
     /// Whether a guard is to be drawn now, and where it goes.
     fn place_to_fill(&self, task: &Task<'_>) -> Option<Place> {
         let standings: Vec<_> = self.guards.iter().map(|g| self.standing(g, task)).collect();
-        let count = |standing| standings.iter().filter(|one| **one == standing).count();
-        let free = || self.free_place(&standings, task.now);
-        if self.guards.len() - count(Standing::Unfit) < WANTED {
-            let newest = || standings.iter().rposition(|one| *one == Standing::Unfit);
-            let none_fits = count(Standing::Up) + count(Standing::Down) == 0;
-            let instead = || newest().filter(|_| none_fits).map(Place::InsteadOf);
-            return free().or_else(instead);
-        }
-        let guards = self.guards.iter().zip(&standings);
-        let kept = guards.filter(|(guard, standing)| guard.is_kept(**standing, task.now));
-        let lacking = kept.count() < WANTED || count(Standing::Up) == 0;
-        (lacking && self.may_draw(task.now)).then(free).flatten()
+        self.place_at_once(&standings, task.now)
+            .or_else(|| self.place_with_time(&standings, task.now))
     }
 
-    /// The place of a guard whose time is over, or a new one, or, of those that cannot be used and are
-    /// no new guards, the last.
-    fn free_place(&self, standings: &[Standing], now: UnixTime) -> Option<Place> {
-        if let Some(over) = self.guards.iter().position(|guard| guard.is_over(now)) {
-            return Some(Place::InsteadOf(over));
+    /// Where a guard goes for what paths need now.
+    fn place_at_once(&self, standings: &[Standing], now: UnixTime) -> Option<Place> {
+        let count = |standing| standings.iter().filter(|one| **one == standing).count();
+        if self.guards.len() - count(Standing::Unfit) >= WANTED {
+            return None;
         }
-        if self.guards.len() < Self::MAX_GUARDS {
-            return Some(Place::Last);
+        let none_fits = count(Standing::Up) + count(Standing::Down) == 0;
+        let unfit = || standings.iter().rposition(|one| *one == Standing::Unfit);
+        let instead = || unfit().filter(|_| none_fits).map(Place::InsteadOf);
+        self.open_place(now).or_else(instead)
+    }
+
+    /// Where a guard goes because others cannot be used, if it is time for another.
+    fn place_with_time(&self, standings: &[Standing], now: UnixTime) -> Option<Place> {
+        let guards = self.guards.iter().zip(standings);
+        let kept = guards.filter(|(guard, standing)| guard.is_kept(**standing, now));
+        if kept.count() >= WANTED && standings.contains(&Standing::Up) || !self.may_draw(now) {
+            return None;
         }
+        self.open_place(now)
+            .or_else(|| self.useless_place(standings, now))
+    }
+
+    /// The place of a guard whose time is over, or a new one.
+    fn open_place(&self, now: UnixTime) -> Option<Place> {
+        let over = self.guards.iter().position(|guard| guard.is_over(now));
+        let room = self.guards.len() < Self::MAX_GUARDS;
+        over.map(Place::InsteadOf).or(room.then_some(Place::Last))
+    }
+
+    /// The place of the last guard that will not do, of those that are not new or were drawn for
+    /// something else.
+    fn useless_place(&self, standings: &[Standing], now: UnixTime) -> Option<Place> {
         let mut guards = self.guards.iter().zip(standings);
-        let useless = guards.rposition(|(one, at)| *at != Standing::Up && !one.is_new(now));
+        let useless = guards.rposition(|(guard, standing)| match standing {
+            Standing::Up => false,
+            Standing::Unfit => true,
+            Standing::Down | Standing::Excluded | Standing::Missing => !guard.is_new(now),
+        });
         useless.map(Place::InsteadOf)
     }
 

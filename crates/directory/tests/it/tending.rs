@@ -159,6 +159,7 @@ proptest! {
 fn market() -> Directory {
     directory((0..50).map(|number| {
         relay(number, |body| {
+            body.expires = at(30 * DAY);
             let rate = Rate::from_msat_per_mib(10);
             body.price = Price {
                 up: rate,
@@ -186,16 +187,40 @@ fn paying(number: u16) -> PathConstraints {
 fn who_asks_for_something_else_gets_other_guards_at_once_and_the_old_ones_back() {
     let market = market();
     let mut history = History::new();
-    let mut start = |number| {
-        history.tend_guards(&market, &paying(number), NOW, seed(number.into()));
+    let mut start = |number, drawing| {
+        history.tend_guards(&market, &paying(number), NOW, seed(drawing));
         let path = select_path(&market, &paying(number), &history, seed(1)).unwrap();
         (path.first().relay, history.guards().len())
     };
     // Three for each, until there are twelve, and then one in place of the last.
-    let first = [0, 1, 2, 3, 4].map(&mut start);
+    let first = [0, 1, 2, 3, 4].map(|number| start(number, number.into()));
     assert_eq!(first.map(|(_, count)| count), [3, 6, 9, 12, 12]);
     for number in (0..5).rev() {
-        assert_eq!(start(number), (first[usize::from(number)].0, 12));
+        assert_eq!(start(number, 9), (first[usize::from(number)].0, 12));
+    }
+}
+
+#[test]
+fn who_has_asked_for_many_things_gets_another_guard_when_those_of_the_last_fail() {
+    let market = market();
+    // The fourth wish has three guards of the twelve, and the fifth only one.
+    for (wish, first) in [(3, 9), (4, 11)] {
+        let mut history = History::new();
+        for number in 0..=wish {
+            history.tend_guards(&market, &paying(number), NOW, seed(number.into()));
+        }
+        let twelve = guards(&history);
+        for guard in &twelve[first..] {
+            bring_down(&mut history, guard, at(3 * DAY));
+        }
+        assert!(!history.tend_guards(&market, &paying(wish), at(3 * DAY - 1), seed(9)));
+        assert!(history.tend_guards(&market, &paying(wish), at(3 * DAY), seed(9)));
+        let new = guards(&history)[11];
+        let expected = [&twelve[..first - 1], &twelve[first..], &[new]].concat();
+        assert_eq!(guards(&history), expected, "{wish}");
+        let constraints = paying(wish).fresh_at(at(3 * DAY));
+        let path = select_path(&market, &constraints, &history, seed(1));
+        assert_eq!(path.unwrap().first().relay, new);
     }
 }
 
