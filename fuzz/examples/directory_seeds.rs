@@ -70,7 +70,7 @@ fn claims() -> Result<Vec<u8>, Box<dyn Error>> {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let mut body = DescriptorBody::new(&identity, keys, NOW);
     body.load = Some(Load::Medium);

@@ -32,7 +32,7 @@ fn relay(number: u8) -> Descriptor {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let body = DescriptorBody::new(&identity, keys, NOW);
     body.sign(&identity).expect("a small descriptor")

@@ -12,6 +12,7 @@ mod path_of_packets;
 mod policy;
 mod snapshot;
 mod sync;
+mod tending;
 mod text;
 mod weights;
 
