@@ -51,7 +51,7 @@ impl Inner {
         let avoided = self.payer.avoided(self.clock.now());
         let constraints = PathConstraints::new(config.hops)
             .max_price(config.max_price)
-            .pay_with(self.mint_urls.iter().cloned())
+            .pay_with(self.mints.iter().cloned())
             .exclude(config.excluded_relays.iter().copied().chain(avoided))
             .exclude_countries(config.excluded_countries.iter().copied())
             .suites(Suite::ALL.map(|suite| coinfuse_directory::Suite::new(suite.code())))

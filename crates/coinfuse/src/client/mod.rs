@@ -38,12 +38,13 @@ pub use stream::Stream;
 use crate::clock::Clock;
 use crate::connect::{Connect, ConnectError, Isolation};
 use crate::link::{CloseReason, LinkEndpoint, LinkPool};
+use crate::mints;
 use budget::Budget;
 use channels::Channels;
 use circuits::Circuits;
 use coinfuse_circuit::CircuitNumber;
 use coinfuse_delivery::Target;
-use coinfuse_directory::{Directory, History, MintUrl};
+use coinfuse_directory::{Directory, History, MintUnit, MintUrl};
 use coinfuse_voucher::Purse;
 use coinfuse_wire::Msat;
 use core::time::Duration;
@@ -69,7 +70,8 @@ struct Inner {
     directory: RwLock<Arc<Directory>>,
     payer: Arc<Payer>,
     memory: Arc<Memory>,
-    mint_urls: Vec<MintUrl>,
+    /// Whose ecash there is, as descriptors name it.
+    mints: Vec<(MintUrl, MintUnit)>,
     endpoint: LinkEndpoint,
     links: LinkPool,
     circuits: Circuits,
@@ -96,11 +98,8 @@ impl Client {
         seed: &[u8; 32],
     ) -> Result<Self, ClientError> {
         let endpoint = LinkEndpoint::bind_for_dialling(config.links.clone())?;
-        let mint_urls = purse.balances().await;
-        let mint_urls = mint_urls
-            .keys()
-            .filter_map(|mint| mint.url().to_string().parse().ok())
-            .collect();
+        let mints = purse.balances().await;
+        let mints = mints.keys().filter_map(mints::published).collect();
         let (clock, shutdown) = (Clock::start(), CancellationToken::new());
         let budget = Arc::new(Budget::new(config.spending_cap));
         let channels = match config.channels.clone() {
@@ -124,7 +123,7 @@ impl Client {
             packets: Packets::new(&config.packets, prefix, pool, clock, shutdown.clone()),
             config,
             directory: RwLock::new(directory.into()),
-            mint_urls,
+            mints,
             links,
             endpoint,
             circuits: Circuits::default(),

@@ -315,7 +315,7 @@ impl Inner {
             hops_back: self.config.packets.hops_back,
             need: self.need(errand),
             lasts: None,
-            mints: &self.mint_urls,
+            mints: &self.mints,
             excluded: view.excluded,
             now: view.now,
         }

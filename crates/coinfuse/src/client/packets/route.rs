@@ -3,7 +3,8 @@
 use super::blame::Weights;
 use super::journey::Errand;
 use coinfuse_directory::{
-    Descriptor, Directory, History, MintUrl, PacketNeed, PathConstraints, SelectError, select_path,
+    Descriptor, Directory, History, MintUnit, MintUrl, PacketNeed, PathConstraints, SelectError,
+    select_path,
 };
 use coinfuse_wire::{RelayId, UnixTime};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ pub(super) struct Wish<'a> {
     /// Those with the service that will do; all, if nothing is said.
     pub(super) lasts: Option<&'a BTreeSet<RelayId>>,
     /// Whose ecash there is.
-    pub(super) mints: &'a [MintUrl],
+    pub(super) mints: &'a [(MintUrl, MintUnit)],
     pub(super) excluded: &'a BTreeSet<RelayId>,
     pub(super) now: UnixTime,
 }
@@ -115,8 +116,8 @@ mod tests {
     use std::sync::LazyLock;
 
     fn wish(hops: usize, hops_back: usize, excluded: &BTreeSet<RelayId>) -> Wish<'_> {
-        static MINTS: LazyLock<Vec<MintUrl>> =
-            LazyLock::new(|| vec!["http://mint.example".parse().unwrap()]);
+        static MINTS: LazyLock<Vec<(MintUrl, MintUnit)>> =
+            LazyLock::new(|| vec![("http://mint.example".parse().unwrap(), MintUnit::Msat)]);
         Wish {
             errand: ERRAND,
             hops,
