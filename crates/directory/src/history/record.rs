@@ -15,7 +15,7 @@ const SHORT_REST: u64 = 30;
 const LONG_REST: u64 = 3600;
 /// After how many failures without a success a relay counts as down, and for how long after the
 /// last: nobody knows of a relay that was not tried for a day.
-const DOWN: u8 = 8;
+const DOWN: u8 = 4;
 const DOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How far a clock goes wrong by itself. What was seen later than that from now was seen by a clock
 /// that was ahead, and nobody knows when.

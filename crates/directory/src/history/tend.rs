@@ -13,6 +13,17 @@ const WANTED: usize = 3;
 /// For how long a guard that is missing from the directory counts as one that will be back.
 const SHORTLY: Duration = Duration::from_secs(12 * 3600);
 
+/// How long after the last one another guard is drawn while there is none that can be used, by how many
+/// were drawn within thirty days, the first three not counted: minutes, since relays do end, and days
+/// when it goes on and on.
+const WAITS: [Duration; 5] = [
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(6 * 3600),
+    DAY,
+    Duration::from_secs(2 * 24 * 3600),
+];
+
 /// What guards are to be good for, and when.
 struct Task<'a> {
     directory: &'a Directory,
@@ -53,8 +64,9 @@ impl History {
     /// At once it draws only guards for what paths need: at first, and when those that are listed do
     /// not [fit](PathConstraints) any more. Whatever the network does, that guards fail, or are
     /// missing from the directory, or are [left out by name](PathConstraints::exclude), costs one new
-    /// guard in one to three days, and no more than there are places in thirty: nobody can lead a
-    /// client on from guard to guard until it takes his. For that a guard keeps its place for
+    /// guard after some minutes if no other can be used, then after hours, then in one to three days,
+    /// and no more than there are places in thirty: nobody can lead a client on from guard to guard
+    /// until it takes his. For that a guard keeps its place for
     /// thirty days at least, and when it can be used again, it is.
     pub fn tend_guards(
         &mut self,
@@ -115,7 +127,8 @@ impl History {
     fn place_with_time(&self, standings: &[Standing], now: UnixTime) -> Option<Place> {
         let guards = self.guards.iter().zip(standings);
         let kept = guards.filter(|(guard, standing)| guard.is_kept(**standing, now));
-        if kept.count() >= WANTED && standings.contains(&Standing::Up) || !self.may_draw(now) {
+        let has_one = standings.contains(&Standing::Up);
+        if kept.count() >= WANTED && has_one || !self.may_draw(has_one, now) {
             return None;
         }
         self.open_place(now)
@@ -141,11 +154,14 @@ impl History {
         useless.map(Place::InsteadOf)
     }
 
-    /// Whether the last guard was drawn long enough ago: one to three days, the longer the more were
-    /// drawn of late.
-    fn may_draw(&self, now: UnixTime) -> bool {
+    /// Whether the last guard was drawn long enough ago: one to three days if there is one that can be
+    /// used, else sooner at first; the longer the more were drawn of late.
+    fn may_draw(&self, has_one: bool, now: UnixTime) -> bool {
         let lately = self.guards.iter().filter(|guard| guard.is_new(now)).count();
-        let wait = DAY * lately.saturating_sub(2).clamp(1, 3) as u32;
+        let wait = match WAITS.get(lately.saturating_sub(WANTED)) {
+            Some(wait) if !has_one => *wait,
+            _ => DAY * lately.saturating_sub(2).clamp(1, 3) as u32,
+        };
         let mut ages = self.guards.iter().map(|g| now.saturating_since(g.since));
         ages.all(|age| age >= wait)
     }

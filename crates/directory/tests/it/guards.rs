@@ -218,8 +218,8 @@ fn without_a_guard_that_will_do_there_is_no_path_until_there_is_another() {
     };
     assert_eq!((shortage.needed, shortage.excluded), (1, 3));
     // Who is left out may have been made to fail.
-    assert!(!history.tend_guards(&network, &picky, at(DAY - 1), seed(2)));
-    assert!(history.tend_guards(&network, &picky, at(DAY), seed(2)));
+    assert!(!history.tend_guards(&network, &picky, at(599), seed(2)));
+    assert!(history.tend_guards(&network, &picky, at(600), seed(2)));
     let path = select_path(&network, &picky, &history, seed(1)).unwrap();
     assert_eq!(path.first().relay, guards(&history)[3]);
 }
