@@ -41,10 +41,13 @@ async fn what_a_relay_changes_is_seen_by_all() {
         up: Rate::from_msat_per_mib(7),
         down: Rate::from_msat_per_mib(9),
     };
+    // The other point with that x.
+    let mut voucher = [0x02; 33];
+    voucher[0] = 0x03;
     let keys = RelayKeys {
         link: LinkKey::new([0x33; 32]),
         onion: OnionKey::new([0x44; 32]),
-        voucher: VoucherKey::new([0x03; 33]),
+        voucher: VoucherKey::new(voucher),
     };
     let exit_policy: ExitPolicy = "accept *:443".parse().unwrap();
     let changing = &relays[5];
