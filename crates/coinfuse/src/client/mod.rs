@@ -229,6 +229,13 @@ impl Client {
         self.inner.payer.purse()
     }
 
+    /// With true, no other guards are drawn from now on, as long as there are some. For a time in
+    /// which what is known of relays is of an earlier run, or of a single source: what is missing from
+    /// it is no reason to leave a guard.
+    pub fn hold_guards(&self, hold: bool) {
+        self.inner.memory.hold_guards(hold);
+    }
+
     /// Uses another directory for circuits to come.
     pub fn set_directory(&self, directory: impl Into<Arc<Directory>>) {
         *self

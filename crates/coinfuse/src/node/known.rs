@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(250);
 /// all relays but its own.
 const SOURCES: usize = 3;
 /// For how long the others are waited for, and how often is looked.
-const OTHERS: Duration = Duration::from_secs(2);
+const OTHERS: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(25);
 
 /// All relays that a node knows, as they change.
@@ -86,8 +86,8 @@ impl KnownRelays {
         self.discovery.as_ref()
     }
 
-    /// Waits until so many relays are known, several sources were heard, and no others come for a
-    /// moment; at most for `limit`, and not at all if so many are known already.
+    /// Waits until so many relays are known, for `limit` at most, and then a while until several sources
+    /// were heard and no others come; not at all if so many are known already.
     pub(super) async fn gather(&mut self, enough: usize, limit: Duration) {
         let Some(mut found) = self.found.clone() else {
             return;
@@ -96,33 +96,22 @@ impl KnownRelays {
             return;
         }
         let listed = self.listed.len();
-        let gathering = async {
-            let enough = |found: &Arc<Directory>| found.len() + listed >= enough;
-            if found.wait_for(enough).await.is_ok() {
-                while timeout(QUIET, found.changed())
-                    .await
-                    .is_ok_and(|one| one.is_ok())
-                {}
-                let _ = timeout(OTHERS, self.several_heard()).await;
-            }
-        };
-        // Who waited that long has to begin with what there is.
-        let _ = timeout(limit, gathering).await;
+        let enough = |found: &Arc<Directory>| found.len() + listed >= enough;
+        if timeout(limit, found.wait_for(enough)).await.is_ok() {
+            // Who waited that long for the others has to begin with what there is.
+            let _ = timeout(OTHERS, self.rest(found)).await;
+        }
         self.combine();
     }
 
-    /// Waits until several sources have said what they know, or all that there are.
-    async fn several_heard(&self) {
-        let Some(discovery) = &self.discovery else {
-            return;
-        };
-        while let Ok(status) = discovery.status().await {
-            let sources = &status.sources;
-            let heard = sources.iter().filter(|one| one.heard.is_some()).count();
-            if heard > 0 && heard >= sources.len().min(SOURCES) {
-                return;
-            }
-            sleep(LOOK).await;
+    /// Waits until no others come for a moment, and several sources were heard.
+    async fn rest(&self, mut found: watch::Receiver<Arc<Directory>>) {
+        while timeout(QUIET, found.changed())
+            .await
+            .is_ok_and(|one| one.is_ok())
+        {}
+        if let Some(discovery) = &self.discovery {
+            several_heard(discovery).await;
         }
     }
 
@@ -151,6 +140,18 @@ impl KnownRelays {
             }
         }
         self.known.send_replace(all);
+    }
+}
+
+/// Waits until several sources have said what they know, or all that there are.
+pub(super) async fn several_heard(discovery: &Discovery) {
+    while let Ok(status) = discovery.status().await {
+        let sources = &status.sources;
+        let heard = sources.iter().filter(|one| one.heard.is_some()).count();
+        if heard > 0 && heard >= sources.len().min(SOURCES) {
+            return;
+        }
+        sleep(LOOK).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! A client without a front of its own.
 
 use super::client::{ClientNodeError, open_purse, settings};
-use super::known::KnownRelays;
+use super::known::{KnownRelays, several_heard};
 use super::network;
 use super::spending::SpendingRecord;
 use crate::client::Client;
@@ -9,12 +9,16 @@ use crate::clock::Clock;
 use crate::config::ClientConfig;
 use crate::keys::{MasterSeed, Purpose};
 use coinfuse_directory::Directory;
+use coinfuse_discovery::{Discovery, SourceStatus};
 use core::time::Duration;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// How long a client that knows nobody waits for relays before it goes on without.
 const FIRST_RELAYS: Duration = Duration::from_secs(10);
+/// How often is looked whether the network answers.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// A client from its configuration and its seed, for a program that uses the network itself: a
 /// wallet, for instance.
@@ -49,6 +53,7 @@ impl ClientSession {
             tracing::warn!("no relays are known yet");
         }
         let client = Client::start(settings, directory, purse, &accounts).await?;
+        client.hold_guards(relays.discovery().is_some());
         Ok(Self {
             client,
             spending,
@@ -79,6 +84,7 @@ impl ClientSession {
             tokio::join!(
                 relays.follow(),
                 tell(known, &client),
+                watch_network(discovery.clone(), &client),
                 spending.follow(&client)
             );
         };
@@ -100,6 +106,23 @@ impl ClientSession {
 async fn tell(mut known: watch::Receiver<Arc<Directory>>, client: &Client) {
     while known.changed().await.is_ok() {
         client.set_directory(Arc::clone(&known.borrow_and_update()));
+    }
+}
+
+/// Tells the client when it can judge guards: as soon as several sources were heard, and whenever one
+/// was heard again, since then it is not this machine that is cut off.
+async fn watch_network(discovery: Option<Discovery>, client: &Client) {
+    let Some(discovery) = discovery else {
+        return;
+    };
+    several_heard(&discovery).await;
+    client.hold_guards(false);
+    while let Ok(status) = discovery.status().await {
+        let lately = |source: &SourceStatus| source.heard.is_some_and(|ago| ago < LOOK);
+        if status.sources.iter().any(lately) {
+            client.note_network_is_up();
+        }
+        sleep(LOOK).await;
     }
 }
 

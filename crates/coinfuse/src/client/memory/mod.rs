@@ -41,6 +41,8 @@ struct State {
     exits: Exits,
     /// Something is not written down yet.
     changed: bool,
+    /// The guards that there are have to do for now.
+    held: bool,
 }
 
 impl Memory {
@@ -70,11 +72,19 @@ impl Memory {
         Arc::clone(&self.lock().history)
     }
 
+    /// Whether no other guards are drawn now, as long as there are some.
+    pub(super) fn hold_guards(&self, hold: bool) {
+        self.lock().held = hold;
+    }
+
     /// Sees to it that there are guards for paths that obey these constraints. They are written down
     /// at once: a client that crashes is to come back to them.
     pub(super) fn tend_guards(self: &Arc<Self>, directory: &Directory, of_all: &PathConstraints) {
         let now = self.clock.unix();
         let mut state = self.lock();
+        if state.held && !state.history.guards().is_empty() {
+            return;
+        }
         let history = Arc::make_mut(&mut state.history);
         if history.tend_guards(directory, of_all, now, random()) {
             state.changed = true;
