@@ -2,11 +2,11 @@
 
 use super::circuit::{OpenCircuit, OpenError, Place};
 use super::stream::Stream;
-use super::{CircuitReport, ClientError, Inner};
+use super::{CircuitReport, ClientConfig, ClientError, Inner};
 use crate::connect::Isolation;
 use coinfuse_delivery::{ExitFailure, Host, Target};
 use coinfuse_directory::Path;
-use coinfuse_wire::{ByteCount, RelayId};
+use coinfuse_wire::{ByteCount, Instant, RelayId};
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -122,9 +122,12 @@ impl From<ClientError> for Failed {
     }
 }
 
-/// What the attempts for one stream have shown so far.
-#[derive(Default)]
+/// The attempts for one stream, and what they have shown so far.
 struct Attempts {
+    left: usize,
+    /// None is begun later.
+    until: Instant,
+    before: Option<ClientError>,
     /// Relays to do without.
     excluded: BTreeSet<RelayId>,
     /// Relays to do without if there are others.
@@ -136,6 +139,35 @@ struct Attempts {
 }
 
 impl Attempts {
+    fn new(config: &ClientConfig, now: Instant) -> Self {
+        Self {
+            left: config.attempts,
+            until: now + config.retry_for,
+            before: None,
+            excluded: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+            refused: Vec::new(),
+            lost: 0,
+        }
+    }
+
+    /// After an attempt: the error that is left if no further one is to be made.
+    fn go_on(&mut self, failed: Failed, now: Instant) -> Result<(), ClientError> {
+        self.learn(&failed);
+        self.left = self.left.saturating_sub(1);
+        // That no further path is left says less than what was wrong with the last one.
+        let error = match (failed.error, self.before.take()) {
+            (ClientError::NoPath(_), Some(before)) => return Err(before),
+            (error, _) => error,
+        };
+        if self.left == 0 || now >= self.until || !self.may_go_on(&error) {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying another path");
+        self.before = Some(error);
+        Ok(())
+    }
+
     /// Who is to be left out of the next path.
     fn learn(&mut self, failed: &Failed) {
         let Some(path) = &failed.path else {
@@ -171,28 +203,12 @@ impl Inner {
         target: &Target,
         isolation: Isolation,
     ) -> Result<Stream, ClientError> {
-        let begun = self.clock.now();
-        let mut attempts = Attempts::default();
-        let mut before = None;
-        let mut attempt = 1;
+        let mut attempts = Attempts::new(&self.config, self.clock.now());
         loop {
-            let failed = match self.try_connect(target, isolation, &attempts).await {
+            match self.try_connect(target, isolation, &attempts).await {
                 Ok(stream) => return Ok(stream),
-                Err(failed) => failed,
-            };
-            attempts.learn(&failed);
-            // That no further path is left says less than what was wrong with the last one.
-            let error = match (failed.error, before) {
-                (ClientError::NoPath(_), Some(before)) => return Err(before),
-                (error, _) => error,
-            };
-            let late = self.clock.now().saturating_since(begun) >= self.config.retry_for;
-            if attempt >= self.config.attempts || late || !attempts.may_go_on(&error) {
-                return Err(error);
+                Err(failed) => attempts.go_on(failed, self.clock.now())?,
             }
-            tracing::debug!(%error, attempt, "trying another path");
-            before = Some(error);
-            attempt += 1;
         }
     }
 
@@ -297,9 +313,14 @@ impl Inner {
         target: &Target,
         isolation: Isolation,
     ) -> Result<CircuitReport, ClientError> {
-        let nobody = BTreeSet::new();
-        let building = self.build_new(target, isolation, &nobody, None).await;
-        let circuit = building.map_err(|failed| failed.error)?;
+        let mut attempts = Attempts::new(&self.config, self.clock.now());
+        let circuit = loop {
+            let without = &attempts.excluded | &attempts.doubted;
+            match self.build_new(target, isolation, &without, None).await {
+                Ok(circuit) => break circuit,
+                Err(failed) => attempts.go_on(failed, self.clock.now())?,
+            }
+        };
         Ok(CircuitReport {
             built_in: circuit.built_in,
             hops: circuit.report(),

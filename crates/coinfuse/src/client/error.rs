@@ -131,6 +131,8 @@ impl ClientError {
             | Self::StreamsEnded(hop)
             | Self::Silent(hop) => at(*hop),
             Self::Closed(hop, CloseReason::NextHopLost) => after(*hop).and_then(at),
+            // It asks the client to come again.
+            Self::Closed(_, CloseReason::AccountMoved) => None,
             Self::Closed(hop, _) => at(*hop),
             _ => None,
         }
@@ -316,6 +318,7 @@ mod tests {
             (ClientError::CircuitLost, None),
             (closed(CloseReason::NextHopLost), Some(2)),
             (closed(CloseReason::Leaving), Some(1)),
+            (closed(CloseReason::AccountMoved), None),
             (ClientError::Silent(hop(2)), Some(2)),
             (ClientError::BuildTimedOut, None),
         ] {
