@@ -70,13 +70,17 @@ mod cache;
 mod clock;
 mod codec;
 mod config;
+mod crowd;
 mod draw;
 mod error;
 mod handle;
 mod keys;
 mod news;
 mod node;
+mod outbox;
+mod party;
 mod providers;
+mod rationed;
 mod record;
 #[cfg(test)]
 mod samples;
@@ -84,15 +88,17 @@ mod session;
 mod sources;
 mod status;
 mod store;
+mod trouble;
 
 pub use address::{PeerAddress, PeerAddressError};
 pub use clock::Clock;
 pub use config::{DiscoveryConfig, Limits, Role, Timing};
-pub use error::{PublishError, StartError, Stopped};
+pub use error::{LookupError, PublishError, StartError, Stopped};
 pub use handle::Discovery;
 pub use keys::peer_key;
 pub use record::{RecordError, check_record, record_key};
 pub use status::{SourceStatus, Status};
+pub use trouble::SourceTrouble;
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

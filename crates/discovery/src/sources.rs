@@ -3,6 +3,8 @@
 use crate::address::{peer_id, to_multiaddr};
 use crate::config::{DiscoveryConfig, Role};
 use crate::draw::Draw;
+use crate::session::Checked;
+use crate::trouble::{SourceTrouble, Troubles};
 use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
 use coinfuse_wire::{Instant, RelayId};
 use core::time::Duration;
@@ -36,6 +38,19 @@ struct Known {
     /// From when on it may be asked again.
     rested: Instant,
     heard: Option<Instant>,
+    /// Descriptors that it handed out since it was heard, and of them those that do not hold now.
+    good: usize,
+    untimely: usize,
+}
+
+/// How a source does.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) bootstrap: bool,
+    pub(crate) standing: Standing,
+    pub(crate) heard: Option<Instant>,
+    pub(crate) trouble: Option<SourceTrouble>,
 }
 
 /// The sources that a node keeps, and how they prove.
@@ -51,6 +66,7 @@ pub(crate) struct Sources {
     met: Vec<Source>,
     known: BTreeMap<PeerId, Known>,
     shunned: HashMap<PeerId, Instant>,
+    troubles: Troubles,
     audit: Audit<PeerId>,
 }
 
@@ -72,6 +88,7 @@ impl Sources {
         audit: AuditConfig,
         bootstrap: Vec<Source>,
     ) -> Self {
+        let troubles = Troubles::of_bootstrap(&bootstrap);
         Self {
             local,
             role,
@@ -80,6 +97,7 @@ impl Sources {
             met: Vec::new(),
             known: BTreeMap::new(),
             shunned: HashMap::new(),
+            troubles,
             audit: Audit::new(audit),
         }
     }
@@ -129,6 +147,7 @@ impl Sources {
         draw: &mut Draw,
         now: Instant,
     ) -> Finding {
+        let held = view.as_ref().map_or(0, |view| view.ours.len());
         let finding = match view {
             Some(view) => self.audit.heard(peer, &view, now),
             None => Finding::default(),
@@ -136,6 +155,13 @@ impl Sources {
         if let Some(known) = self.known.get_mut(peer) {
             known.failures = 0;
             known.heard = Some(now);
+            let (good, untimely) = (core::mem::take(&mut known.good), known.untimely);
+            known.untimely = 0;
+            // A few that nobody removed are no wonder; nothing else is.
+            match good == 0 && untimely > 0 && untimely >= held {
+                true => self.note(peer, SourceTrouble::Clock { untimely }),
+                false => self.troubles.is_well(peer),
+            }
         }
         // One of bad standing is not let go, or it would come back with a good one.
         let goes_round = self.role == Role::Relay && !self.is_bootstrap(peer);
@@ -143,6 +169,35 @@ impl Sources {
             self.let_go(peer);
         }
         finding
+    }
+
+    /// Descriptors of a source were checked.
+    pub(crate) fn checked(&mut self, peer: &PeerId, checked: &Checked) {
+        if let Some(known) = self.known.get_mut(peer) {
+            let untimely = checked.untimely;
+            known.good += checked.good.len();
+            known.untimely += (untimely.expired + untimely.from_the_future) as usize;
+        }
+    }
+
+    /// Whether a peer is a source.
+    pub(crate) fn is_source(&self, peer: &PeerId) -> bool {
+        self.known.contains_key(peer)
+    }
+
+    /// Keeps in mind what is wrong with a source.
+    pub(crate) fn note(&mut self, peer: &PeerId, trouble: SourceTrouble) {
+        if self.is_source(peer) || self.is_bootstrap(peer) {
+            self.troubles.keep(|peer| self.known.contains_key(peer));
+            self.troubles.note(*peer, trouble);
+        }
+    }
+
+    /// Notes it if nothing else is noted.
+    pub(crate) fn note_at_least(&mut self, peer: &PeerId, trouble: SourceTrouble) {
+        if self.troubles.of(peer).is_none() {
+            self.note(peer, trouble);
+        }
     }
 
     /// A source could not be reached, or made no sense.
@@ -162,6 +217,7 @@ impl Sources {
 
     /// A source has too much to do.
     pub(crate) fn was_busy(&mut self, peer: &PeerId, now: Instant) {
+        self.note(peer, SourceTrouble::Busy);
         if let Some(known) = self.known.get_mut(peer) {
             known.rested = now + self.retry;
         }
@@ -169,17 +225,25 @@ impl Sources {
 
     /// A source handed out what it must know to be false.
     pub(crate) fn forged(&mut self, peer: &PeerId, now: Instant) {
+        self.note(peer, SourceTrouble::Forged);
         self.audit.forged(peer, now);
         self.known.remove(peer);
     }
 
-    /// All sources: how they stand, and when they were heard last.
-    pub(crate) fn standings(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (&PeerId, Standing, Option<Instant>)> {
-        let known = self.known.iter();
-        known.map(move |(peer, known)| (peer, self.audit.standing(peer, now), known.heard))
+    /// All sources, and the bootstrap peers that are none: how they do.
+    pub(crate) fn reports(&self, now: Instant) -> impl Iterator<Item = Report<'_>> {
+        let known = self.known.values();
+        let known = known.map(|known| (&known.source, known.heard));
+        let is_other = |one: &&Source| one.peer != self.local && !self.is_source(&one.peer);
+        let others = self.bootstrap.iter().filter(is_other);
+        let all = known.chain(others.map(|source| (source, None)));
+        all.map(move |(source, heard)| Report {
+            source,
+            bootstrap: self.is_bootstrap(&source.peer),
+            standing: self.audit.standing(&source.peer, now),
+            heard,
+            trouble: self.troubles.of(&source.peer),
+        })
     }
 
     /// The peer's relay, if it is a source that was found by its descriptor.
@@ -199,7 +263,9 @@ impl Sources {
         // Twice as many as are missing, since some are known or shunned.
         let count = self.missing(now) * 2;
         if count > 0 {
-            for source in draw.sample(directory.iter().filter_map(|one| source_of(one)), count) {
+            let offers = directory.iter().filter(|one| one.source.is_some());
+            let chosen = draw.sample(offers, count);
+            for source in chosen.into_iter().filter_map(|one| source_of(one)) {
                 if self.missing(now) > 0 {
                     self.take(source, now);
                 }
@@ -236,6 +302,8 @@ impl Sources {
                 failures: 0,
                 rested: now,
                 heard: None,
+                good: 0,
+                untimely: 0,
             };
             self.known.insert(peer, known);
         }
