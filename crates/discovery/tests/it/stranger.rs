@@ -131,19 +131,6 @@ impl Stranger {
         Self { swarm }
     }
 
-    /// One whose connections come from this address.
-    pub(crate) async fn at(ip: &str) -> Self {
-        let mut stranger = Self::new();
-        let address = format!("/ip4/{ip}/tcp/0").parse().unwrap();
-        stranger.swarm.listen_on(address).unwrap();
-        loop {
-            let event = stranger.swarm.select_next_some().await;
-            if let SwarmEvent::NewListenAddr { .. } = event {
-                return stranger;
-            }
-        }
-    }
-
     /// Asks so often at once, and reads none of the answers. They are on their way when this returns,
     /// until the stranger is dropped.
     pub(crate) async fn that_does_not_read(
