@@ -174,9 +174,11 @@ mod tests {
     use super::*;
 
     fn crowd(private: bool) -> Crowd {
-        let mut limits = Limits::default();
-        limits.pending_per_subnet = 2;
-        limits.incoming_per_subnet = 3;
+        let limits = Limits {
+            pending_per_subnet: 2,
+            incoming_per_subnet: 3,
+            ..Limits::default()
+        };
         Crowd::new(&limits, private)
     }
 

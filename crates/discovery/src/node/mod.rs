@@ -31,7 +31,7 @@ use exchange::{Asked, Telling};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use libp2p::request_response::OutboundRequestId;
-use libp2p::swarm::SwarmEvent;
+use libp2p::swarm::{ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, kad};
 use peers::Peers;
 use std::collections::HashMap;
@@ -63,6 +63,8 @@ pub(crate) struct Node {
     outbox: Outbox,
     telling: FuturesUnordered<Telling>,
     untimely: Untimely,
+    /// From when on it may be said again that there is no memory.
+    no_memory: Instant,
     news: News,
     lookups: HashMap<kad::QueryId, Lookup>,
     routed_version: Option<u64>,
@@ -109,6 +111,7 @@ impl Node {
             outbox: Outbox::new(config.limits.answers, config.limits.answers_per_subnet),
             telling: FuturesUnordered::new(),
             untimely: Untimely::default(),
+            no_memory: Instant::ZERO,
             news: News::new(config.timing.gather),
             lookups: HashMap::new(),
             routed_version: None,
@@ -174,6 +177,10 @@ impl Node {
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 self.on_unreachable(peer_id, &error);
             }
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::Denied { cause },
+                ..
+            } => self.on_refused(cause),
             _ => {}
         }
     }

@@ -15,8 +15,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::TransportError;
-use libp2p::swarm::DialError;
+use libp2p::memory_connection_limits::MemoryUsageLimitExceeded;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionDenied, DialError};
 use libp2p::{PeerId, StreamProtocol, identify, rendezvous};
 use std::collections::HashMap;
 
@@ -28,6 +29,8 @@ const MEETING_PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0"
 const MAX_MET: u64 = 32;
 /// How many addresses of a peer are kept.
 const MAX_ADDRESSES: usize = 4;
+/// How often it is said that there is no memory.
+const MEMORY_WARNING: Duration = Duration::from_secs(600);
 /// The most relays that are being probed at once.
 const MAX_PROBES: usize = 8;
 
@@ -179,6 +182,18 @@ impl Node {
             && let Some(trouble) = trouble_of(error)
         {
             self.sources.note(&peer, trouble);
+        }
+    }
+
+    /// Somebody was refused. If that is for want of memory, then nobody can connect any more, which
+    /// the operator has to know.
+    pub(super) fn on_refused(&mut self, cause: ConnectionDenied) {
+        let now = self.now();
+        if let Ok(exceeded) = cause.downcast::<MemoryUsageLimitExceeded>()
+            && self.no_memory <= now
+        {
+            self.no_memory = now + MEMORY_WARNING;
+            tracing::warn!(%exceeded, "no more connections for want of memory; see the limits");
         }
     }
 

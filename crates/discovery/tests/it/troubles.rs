@@ -85,6 +85,17 @@ async fn who_answers_and_is_of_no_use_is_told_from_who_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_may_have_no_more_connections_blames_itself() {
+    let town = Town::new();
+    let relay = town.relay(0, &[]).await;
+    let peer = relay.address();
+    let client = town
+        .client_with(&[peer], |config| config.limits.process_memory = Some(1))
+        .await;
+    assert_eq!(troubled(&client, &peer).await, SourceTrouble::OwnLimits);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_wrong_by_days_is_suspected() {
     let town = Town::new();
     let relays = town.relays(3).await;
