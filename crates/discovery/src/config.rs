@@ -188,3 +188,19 @@ impl Default for Timing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_connected_to_has_a_bound_for_memory() {
+        let relay = DiscoveryConfig::relay([1; 32], [2; 32]).limits;
+        let client = DiscoveryConfig::client([3; 32]).limits;
+        assert_eq!(relay.process_memory, Some(1 << 30));
+        // What a client's process needs for other things is not known here.
+        assert_eq!(client.process_memory, None);
+        // What discovery itself is allowed to hold for strangers is a small part of it.
+        assert!(relay.answers + relay.questions <= (1 << 30) / 8);
+    }
+}

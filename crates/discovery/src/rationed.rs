@@ -17,6 +17,12 @@ use std::collections::{HashMap, VecDeque};
 
 type Kad = kad::Behaviour<Store>;
 
+/// How many messages of a party are taken at once. All that answer our own lookups are among them, and
+/// may be from as many relays of a subnet as there are places for it.
+const BURST: u32 = 2048;
+/// After which time one more is taken.
+const INTERVAL: Duration = Duration::from_millis(10);
+
 /// libp2p's Kademlia, with the messages of each party counted. Who sends too many is disconnected, for
 /// there is no way to say that this node is busy.
 ///
@@ -37,7 +43,7 @@ impl Rationed {
             kad,
             private,
             started: tokio::time::Instant::now(),
-            messages: Rates::new(256, Duration::from_millis(50)),
+            messages: Rates::new(BURST, INTERVAL),
             parties: HashMap::new(),
             closing: VecDeque::new(),
         }

@@ -157,7 +157,7 @@ impl Sources {
             known.heard = Some(now);
             let (good, untimely) = (core::mem::take(&mut known.good), known.untimely);
             known.untimely = 0;
-            // A few that nobody removed are no wonder; nothing else is.
+            // That a few have just expired is no wonder. If there is nothing else, it is the clock.
             match good == 0 && untimely > 0 && untimely >= held {
                 true => self.note(peer, SourceTrouble::Clock { untimely }),
                 false => self.troubles.is_well(peer),

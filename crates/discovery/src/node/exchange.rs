@@ -23,8 +23,8 @@ const FANOUT: usize = 4;
 /// To how many peers news may be on its way.
 const MAX_NEWS: usize = 64;
 
-/// Of how many publications the descriptors may be being checked at once.
-const MAX_CHECKING: usize = 256;
+/// How much that peers told by themselves may be being checked at once, each on a thread.
+const MAX_CHECKING: usize = 32;
 
 /// What a peer told by itself, looked at on another thread.
 pub(super) type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;

@@ -192,9 +192,9 @@ async fn who_asks_the_dht_without_end_is_disconnected() {
         .await
     {
         messages += 1;
-        assert!(messages < 3000, "it would go on for ever");
+        assert!(messages < 20_000, "it would go on for ever");
     }
-    assert!(messages >= 200, "{messages}");
+    assert!(messages >= 2000, "{messages}");
     let client = town.client(&[relay.address()]).await;
     until(&client, |directory| directory.len() == 1).await;
 }
