@@ -1,12 +1,12 @@
 //! Writes the seeds of the targets about comparing directories anew:
 //! `cargo run --no-default-features --example directory_seeds`.
 
-use coinfuse_directory::sync::{Answer, Bucket, BucketSet, RawDescriptor, Request};
+use coinfuse_directory::sync::{Answer, Bucket, BucketSet, Cursor, RawDescriptor, Request};
 use coinfuse_directory::{
     DescriptorBody, Identity, LinkKey, Load, OnionKey, PeerKey, RelayKeys, Snapshot, SourceOffer,
     VoucherKey, WorkNonce,
 };
-use coinfuse_fuzz::{DIRECTORY, NOW};
+use coinfuse_fuzz::{DIRECTORY, JOURNAL, NOW};
 use coinfuse_wire::Encode;
 use std::error::Error;
 use std::path::Path;
@@ -39,6 +39,19 @@ fn main() -> Done {
         save("directory_answer", name, &answer.to_bytes())?;
     }
     save("directory_question", "who", &Request::Who.to_bytes())?;
+    let halfway = Cursor {
+        number: 2,
+        ..JOURNAL.cursor()
+    };
+    for (name, since) in [("changes", Some(halfway)), ("changes_at_first", None)] {
+        save(
+            "directory_question",
+            name,
+            &Request::Changes(since).to_bytes(),
+        )?;
+        let answer = Answer::Changes(JOURNAL.since(since));
+        save("directory_answer", name, &answer.to_bytes())?;
+    }
     for (name, answer) in [
         ("busy", Answer::Busy),
         ("relay", Answer::Relay(Some(known[0].relay))),
@@ -57,7 +70,7 @@ fn claims() -> Result<Vec<u8>, Box<dyn Error>> {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let mut body = DescriptorBody::new(&identity, keys, NOW);
     body.load = Some(Load::Medium);

@@ -77,7 +77,7 @@ fn directory() -> Done {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let mut body = DescriptorBody::new(&identity, keys, NOW);
     let small = body.sign(&identity)?;

@@ -50,7 +50,7 @@ fn some() -> Result<History, Box<dyn Error>> {
         let keys = RelayKeys {
             link: LinkKey::new([1; 32]),
             onion: OnionKey::new([2; 32]),
-            voucher: VoucherKey::new([3; 33]),
+            voucher: VoucherKey::new([2; 33]),
         };
         let mut body = DescriptorBody::new(&identity, keys, NOW);
         body.addresses.push("192.0.2.7:4433".parse()?);

@@ -28,7 +28,7 @@ pub use machines::{circuit_lane, circuit_operations};
 pub use mempool::{mempool_session, mempool_submission};
 pub use onion::{onion_build, onion_lane, onion_peel, onion_record, onion_reply, onion_reply_path};
 pub use paths::{directory_history, directory_paths};
-pub use sync::{DIRECTORY, directory_answer, directory_question, directory_snapshot};
+pub use sync::{DIRECTORY, JOURNAL, directory_answer, directory_question, directory_snapshot};
 pub use target::target;
 pub use voucher::voucher;
 pub use wire::wire;

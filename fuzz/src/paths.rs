@@ -150,7 +150,7 @@ fn relay(number: u8, flags: u8, place: u8, cost: u8, family: u8) -> Descriptor {
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let mut body = DescriptorBody::new(&identity, keys, NOW);
     body.addresses = vec![([9, place % 16, number, 1], 4433).into()];

@@ -2,7 +2,9 @@
 
 use crate::NOW;
 use crate::laws::canonical;
-use coinfuse_directory::sync::{Answer, BucketSet, Difference, Listings, Request, Row, Summary};
+use coinfuse_directory::sync::{
+    Answer, BucketSet, Changes, Difference, Journal, Listings, Request, Row, Summary,
+};
 use coinfuse_directory::{
     Audit, AuditConfig, Descriptor, DescriptorBody, Directory, Identity, LinkKey, OnionKey,
     RelayKeys, Snapshot, View, VoucherKey,
@@ -17,12 +19,20 @@ pub static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| {
     directory
 });
 
+/// What changed in it: each of them came in.
+pub static JOURNAL: LazyLock<Journal> = LazyLock::new(|| {
+    let mut journal = Journal::new(7);
+    let rows = DIRECTORY.iter().map(|one| Row::of(one));
+    rows.for_each(|row| journal.came(row));
+    journal
+});
+
 fn relay(number: u8) -> Descriptor {
     let identity = Identity::from_seed([number; 32]);
     let keys = RelayKeys {
         link: LinkKey::new([1; 32]),
         onion: OnionKey::new([2; 32]),
-        voucher: VoucherKey::new([3; 33]),
+        voucher: VoucherKey::new([2; 33]),
     };
     let body = DescriptorBody::new(&identity, keys, NOW);
     body.sign(&identity).expect("a small descriptor")
@@ -35,7 +45,11 @@ pub fn directory_question(data: &[u8]) {
         return;
     };
     assert!(data.len() <= Request::MAX_LEN);
-    match DIRECTORY.answer(&request) {
+    let answer = match &request {
+        Request::Changes(since) => Some(Answer::Changes(JOURNAL.since(*since))),
+        other => DIRECTORY.answer(other),
+    };
+    match answer {
         None => assert!(matches!(request, Request::Publish(_) | Request::Who)),
         Some(answer) => {
             assert!(answer.answers(&request));
@@ -55,6 +69,7 @@ pub fn directory_answer(data: &[u8]) {
             assert_eq!(ours.differing(&theirs).is_empty(), ours == theirs);
         }
         Ok(Answer::Listings(listings)) => compare(&listings),
+        Ok(Answer::Changes(changes)) => follow(changes),
         Ok(Answer::Descriptors(descriptors)) => {
             for raw in &descriptors {
                 let Ok(descriptor) = raw.read() else { continue };
@@ -66,6 +81,15 @@ pub fn directory_answer(data: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// Who knows nothing cannot be told changes, and who knows all has none to come.
+fn follow(changes: Changes) {
+    let (next, told) = (changes.next, changes.rows.as_ref().map(Vec::len));
+    let answer = Answer::Changes(changes);
+    let fits = |since| answer.answers(&Request::Changes(since));
+    assert_eq!(fits(None), told.is_none());
+    assert_eq!(fits(Some(next)), told.is_none_or(|told| told == 0));
 }
 
 fn compare(listings: &Listings) {

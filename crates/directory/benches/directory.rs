@@ -84,9 +84,12 @@ fn constraints() -> PathConstraints {
             up: ceiling,
             down: ceiling,
         })
-        .pay_with(["https://mint.example/Bitcoin"
-            .parse()
-            .expect("a mint's address")])
+        .pay_with([(
+            "https://mint.example/Bitcoin"
+                .parse()
+                .expect("a mint's address"),
+            MintUnit::Msat,
+        )])
         .fresh_at(NOW)
 }
 
@@ -127,6 +130,35 @@ fn paths(c: &mut Criterion) {
     });
 }
 
+/// The network that is worst to search: every relay before the exits is a neighbour of the guards, and
+/// no two of them may share a path.
+fn no_paths(c: &mut Criterion) {
+    let crowded = (0..RELAYS).map(|number| {
+        let identity = Identity::from_seed(seed(number));
+        let mut body = relay(number).body().clone();
+        if !number.is_multiple_of(3) {
+            let [_, _, a, b] = number.to_be_bytes();
+            body.addresses = vec![([50, 60, a, b], 4433).into()];
+        } else {
+            body.services.remove(&ServiceCode::RELAY);
+        }
+        body.sign(&identity).expect("in bounds")
+    });
+    let mut directory = Directory::new();
+    directory.extend(crowded);
+    let (fresh, mut guarded) = (History::new(), History::new());
+    guarded.tend_guards(&directory, &constraints(), NOW, seed(1));
+    for (name, history) in [("new client", fresh), ("guards", guarded)] {
+        let mut number = 0;
+        c.bench_function(&format!("no path among 10,000, {name}"), |b| {
+            b.iter(|| {
+                number += 1;
+                select_path(&directory, &constraints(), &history, seed(number)).expect_err("none")
+            });
+        });
+    }
+}
+
 fn comparing(c: &mut Criterion) {
     let directory = directory();
     print_first_fetch(directory);
@@ -164,4 +196,9 @@ fn print_first_fetch(directory: &Directory) {
 }
 
 criterion_group!(benches, descriptors, paths, comparing);
-criterion_main!(benches);
+criterion_group! {
+    name = futile;
+    config = Criterion::default().sample_size(10);
+    targets = no_paths
+}
+criterion_main!(benches, futile);

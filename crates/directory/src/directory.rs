@@ -2,7 +2,7 @@
 
 use crate::sync::Bucket;
 use crate::{Descriptor, DescriptorDigest};
-use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
+use coinfuse_wire::{RelayId, ServiceCode};
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,13 +80,6 @@ impl Directory {
     /// Forgets a relay.
     pub fn remove(&mut self, relay: &RelayId) -> Option<Arc<Descriptor>> {
         self.relays.remove(relay)
-    }
-
-    /// Forgets the relays whose descriptors do not hold at `now`; says how many.
-    pub fn remove_expired(&mut self, now: UnixTime) -> usize {
-        let before = self.relays.len();
-        self.relays.retain(|_, descriptor| descriptor.is_fresh(now));
-        before - self.relays.len()
     }
 
     /// The relays of one bucket, in the order of their names.

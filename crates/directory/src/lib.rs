@@ -20,7 +20,7 @@
 //! };
 //! use coinfuse_wire::{ServiceCode, UnixTime};
 //!
-//! # let (link, onion, mut voucher) = ([1; 32], [2; 32], [3; 33]);
+//! # let (link, onion, voucher) = ([1; 32], [2; 32], [2; 33]);
 //! // A relay describes itself ...
 //! let now = UnixTime::from_secs(1_800_000_000);
 //! let identity = Identity::from_seed([7; 32]);

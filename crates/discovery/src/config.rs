@@ -28,7 +28,8 @@ pub struct DiscoveryConfig {
     pub(crate) peer_seed: Zeroizing<[u8; 32]>,
     /// What everything random follows from.
     pub(crate) seed: Zeroizing<[u8; 32]>,
-    /// Where to listen (TCP). Port 0 is any port. Empty for a client.
+    /// Where to listen (TCP). Port 0 is any port. Of `[::]` and `0.0.0.0` with the same port one is
+    /// enough, for machines that have only one of the two; each other has to do. Empty for a client.
     pub listen: Vec<SocketAddr>,
     /// Where others reach this node. If empty, where it listens, as far as that is on the public
     /// Internet or [`private_addresses`](Self::private_addresses) is set.
@@ -105,7 +106,7 @@ pub struct Limits {
     /// Relays in the directory. 20,000; some 2 KB of memory each, 5 at worst.
     pub relays: usize,
     /// Relays of one public /24, for IPv6 /48, in the directory: 16. Who has done more work for his
-    /// name goes first, and before all who was reached there.
+    /// name goes first, and before all who was reached there; for a client, whom most sources list.
     pub relays_per_subnet: usize,
     /// Connections that others opened: 512.
     pub incoming: u32,
@@ -154,9 +155,11 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Timing {
-    /// How often the directory is compared with that of another node: 15 s. A comparison that finds
-    /// no difference costs 5 KB.
+    /// How often the directory is compared with that of another node, or followed there: 15 s. A
+    /// comparison that finds no difference costs 5 KB.
     pub compare: Duration,
+    /// How often a client that follows what changes at one source compares all with another: 4 min.
+    pub full: Duration,
     /// How long after it heard the first source a relay tells the DHT who it is and what it offers:
     /// 30 s, so that it knows the network by then. Nothing that a client does depends on it.
     pub settle: Duration,
@@ -168,6 +171,9 @@ pub struct Timing {
     pub retry: Duration,
     /// How long an answer may take: 10 s.
     pub answer: Duration,
+    /// How often a relay leaves word at its bootstrap peers, and everybody asks those who else did: an
+    /// hour, half the time that such word is kept.
+    pub meet: Duration,
     /// How long a connection without use is kept: 60 s.
     pub idle: Duration,
     /// How often the cache file is written, if anything changed: 60 s.
@@ -178,11 +184,13 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             compare: Duration::from_secs(15),
+            full: Duration::from_secs(240),
             settle: Duration::from_secs(30),
             announce: Duration::from_secs(600),
             gather: Duration::from_millis(100),
             retry: Duration::from_secs(30),
             answer: Duration::from_secs(10),
+            meet: Duration::from_secs(3600),
             idle: Duration::from_secs(60),
             save: Duration::from_secs(60),
         }

@@ -23,6 +23,11 @@ impl Draw {
         seed
     }
 
+    /// Any number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
     /// A number below `bound`, or 0. The bias is below 2^-32, which nothing here depends on.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;

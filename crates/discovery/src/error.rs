@@ -37,9 +37,17 @@ pub enum PublishError {
     /// [`Discovery::offer`](crate::Discovery::offer).
     #[error("the descriptor names another peer as the source of the directory")]
     OtherPeer,
-    /// It has no address, or only such as are not on the public Internet.
-    #[error("the descriptor has no address on the public Internet")]
+    /// It has no address.
+    #[error("the descriptor has no address")]
     Nowhere,
+    /// It has an address that is not on the public Internet. Nobody else takes such a descriptor, so
+    /// it is to be left out, unless this is a network of one's own
+    /// ([`private_addresses`](crate::DiscoveryConfig::private_addresses)).
+    #[error("the descriptor has {address}, which is not on the public Internet")]
+    Private {
+        /// The first such address.
+        address: SocketAddr,
+    },
     /// It is older than the one that was published before.
     #[error("a newer descriptor was published before")]
     Older,

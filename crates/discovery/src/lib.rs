@@ -12,8 +12,8 @@
 //!   each other: who forges is not asked again, who leaves out what the others list loses his
 //!   standing; see [`coinfuse_directory::Audit`].
 //! * **Few places for many names.** An identity costs nothing. A /24 network gets
-//!   [`relays_per_subnet`](Limits::relays_per_subnet) places in the directory; who was reached there, and
-//!   then who did more work for his name, goes first.
+//!   [`relays_per_subnet`](Limits::relays_per_subnet) places in the directory; who was reached there, by
+//!   ourselves or by most of a client's sources, and then who did more work for his name, goes first.
 //! * **A share for each.** Connections, questions and answers are limited by subnet, because a peer's
 //!   key costs nothing either; see [`Limits`].
 //! * **A DHT**, `/coinfuse/kad/1`: descriptors as records, and providers for each service code, ranked

@@ -65,6 +65,7 @@ fn memory_of(answer: &Answer) -> usize {
             let rows = |listing: &Listing| size_of::<Listing>() + size_of_val(listing.rows());
             listings.iter().map(rows).sum()
         }
+        Answer::Changes(changes) => changes.rows.as_deref().map_or(0, size_of_val),
         Answer::Descriptors(all) => all.iter().map(|one| one.as_bytes().len()).sum(),
         _ => 0,
     };

@@ -203,11 +203,14 @@ mod tests {
     }
 
     fn book(relays: impl IntoIterator<Item = Arc<Descriptor>>) -> Book {
-        let mut book = Book::new(BookLimits {
-            relays: 10_000,
-            per_subnet: 100,
-            private: false,
-        });
+        let mut book = Book::new(
+            BookLimits {
+                relays: 10_000,
+                per_subnet: 100,
+                private: false,
+            },
+            0,
+        );
         for relay in relays {
             book.admit(relay);
         }

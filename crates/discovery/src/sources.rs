@@ -1,24 +1,34 @@
 //! Whom to compare directories with.
 
-use crate::address::{peer_id, to_multiaddr};
-use crate::config::{DiscoveryConfig, Role};
+use crate::address::{peer_id, to_multiaddr, to_socket};
+use crate::book::Subnet;
+use crate::config::{DiscoveryConfig, Role, Timing};
 use crate::draw::Draw;
 use crate::session::Checked;
 use crate::trouble::{SourceTrouble, Troubles};
-use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
+use coinfuse_directory::sync::Cursor;
+use coinfuse_directory::{Audit, AuditConfig, Descriptor, Directory, Finding, Standing, View};
 use coinfuse_wire::{Instant, RelayId};
 use core::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// How many sources a client keeps: enough to compare, and few, because each learns that it is one.
 const CLIENT_SOURCES: usize = 6;
 /// How many a relay keeps.
 const RELAY_SOURCES: usize = 24;
 /// One comparison in so many, a relay lets its source go for another one.
-const ROTATION: usize = 4;
+const RELAY_ROTATION: usize = 4;
+/// The same for a client: a source in some two hours. Whoever got most of the places once does not
+/// keep them for ever, and those who learn that somebody is a client stay few.
+const CLIENT_ROTATION: usize = 512;
 /// How many peers that were met are kept until they are needed.
 const MAX_MET: usize = 64;
+/// How many of them are sources at once. Their names cost nothing, and no relay stands for them.
+const MET_SOURCES: usize = 1;
+/// How long a client waits for its bootstrap peers before it believes one of them who the others are.
+const HEARING: Duration = Duration::from_secs(3);
 /// After so many failures in a row a source is let go.
 const MAX_FAILURES: u32 = 2;
 
@@ -31,16 +41,37 @@ pub(crate) struct Source {
     pub(crate) relay: Option<RelayId>,
 }
 
+impl Source {
+    /// The public networks in which it is looked for.
+    fn subnets(&self) -> impl Iterator<Item = Subnet> {
+        let sockets = self.addresses.iter().filter_map(to_socket);
+        let subnets = sockets.map(|socket| Subnet::of(socket.ip()));
+        subnets.filter(Subnet::is_public)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Known {
     source: Source,
     failures: u32,
     /// From when on it may be asked again.
     rested: Instant,
+    asked: Option<Instant>,
     heard: Option<Instant>,
+    /// Whether it could be held against others what it lists.
+    judged: bool,
     /// Descriptors that it handed out since it was heard, and of them those that do not hold now.
     good: usize,
     untimely: usize,
+}
+
+impl Known {
+    /// Whether it may still say something for the first time.
+    fn is_awaited(&self, now: Instant) -> bool {
+        let lately = |asked: Instant| now < asked + HEARING;
+        let is_silent = self.heard.is_none() && self.failures == 0;
+        is_silent && self.rested <= now && self.asked.is_none_or(lately)
+    }
 }
 
 /// How a source does.
@@ -56,18 +87,22 @@ pub(crate) struct Report<'a> {
 /// The sources that a node keeps, and how they prove.
 ///
 /// The bootstrap peers are among them and stay; the others are drawn from the directory, so that the
-/// bootstrap peers do not decide alone what the network looks like.
+/// bootstrap peers do not decide alone what the network looks like. What most sources say decides much
+/// for a client, so it does not draw from what the first of several bootstrap peers tells, but from what
+/// most of them list; and no two of its sources are in one network.
 #[derive(Debug)]
 pub(crate) struct Sources {
     local: PeerId,
     role: Role,
-    retry: Duration,
+    timing: Timing,
     bootstrap: Vec<Source>,
     met: Vec<Source>,
     known: BTreeMap<PeerId, Known>,
     shunned: HashMap<PeerId, Instant>,
     troubles: Troubles,
     audit: Audit<PeerId>,
+    followed: Option<(PeerId, Cursor)>,
+    full_by: Instant,
 }
 
 impl Sources {
@@ -77,14 +112,14 @@ impl Sources {
             addresses: vec![to_multiaddr(peer.address)],
             relay: None,
         });
-        let (retry, bootstrap) = (config.timing.retry, bootstrap.collect());
-        Self::new(local, config.role, retry, config.audit, bootstrap)
+        let (timing, bootstrap) = (config.timing, bootstrap.collect());
+        Self::new(local, config.role, timing, config.audit, bootstrap)
     }
 
     fn new(
         local: PeerId,
         role: Role,
-        retry: Duration,
+        timing: Timing,
         audit: AuditConfig,
         bootstrap: Vec<Source>,
     ) -> Self {
@@ -92,14 +127,20 @@ impl Sources {
         Self {
             local,
             role,
-            retry,
+            timing,
             bootstrap,
             met: Vec::new(),
             known: BTreeMap::new(),
             shunned: HashMap::new(),
             troubles,
             audit: Audit::new(audit),
+            followed: None,
+            full_by: Instant::ZERO,
         }
+    }
+
+    pub(crate) fn bootstrap(&self) -> &[Source] {
+        &self.bootstrap
     }
 
     pub(crate) fn is_bootstrap(&self, peer: &PeerId) -> bool {
@@ -108,27 +149,35 @@ impl Sources {
 
     /// A peer of which was heard by other ways than the directory.
     pub(crate) fn met(&mut self, source: Source) {
-        if self.met.len() < MAX_MET && !self.met.iter().any(|one| one.peer == source.peer) {
-            self.met.push(source);
+        self.met.retain(|one| one.peer != source.peer);
+        if self.met.len() >= MAX_MET {
+            self.met.remove(0);
         }
+        self.met.push(source);
     }
 
-    /// The source to ask next, none of which `busy` says that it is being asked.
+    /// The source to ask next, none of which `busy` says that it is being asked. Of the relays in the
+    /// directory `is_sure` says which are known to be where they say they are.
     pub(crate) fn next(
         &mut self,
         directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
         busy: impl Fn(&PeerId) -> bool,
         draw: &mut Draw,
         now: Instant,
     ) -> Option<Source> {
-        self.fill(directory, draw, now);
+        self.fill(directory, is_sure, draw, now);
         let fit = |peer: &PeerId| {
             let known = self.known.get(peer)?;
             (!busy(peer) && known.rested <= now).then(|| known.source.clone())
         };
         let first = self.audit.next(1, now, draw.seed());
         let others = self.audit.next(usize::MAX, now, draw.seed());
-        first.iter().chain(&others).find_map(fit)
+        let next = first.iter().chain(&others).find_map(fit)?;
+        if let Some(known) = self.known.get_mut(&next.peer) {
+            known.asked = Some(now);
+        }
+        Some(next)
     }
 
     /// How many sources told what they know.
@@ -147,14 +196,16 @@ impl Sources {
         draw: &mut Draw,
         now: Instant,
     ) -> Finding {
-        let held = view.as_ref().map_or(0, |view| view.ours.len());
-        let finding = match view {
-            Some(view) => self.audit.heard(peer, &view, now),
-            None => Finding::default(),
-        };
+        let held = view.as_ref().map_or(usize::MAX, |view| view.ours.len());
+        let mut finding = Finding::default();
+        if let Some(view) = view {
+            finding = self.audit.heard(peer, &view, now);
+            self.full_by = now + draw.jitter(self.timing.full);
+        }
         if let Some(known) = self.known.get_mut(peer) {
             known.failures = 0;
             known.heard = Some(now);
+            known.judged |= finding.judged > 0;
             let (good, untimely) = (core::mem::take(&mut known.good), known.untimely);
             known.untimely = 0;
             // That a few have just expired is no wonder. If there is nothing else, it is the clock.
@@ -164,8 +215,12 @@ impl Sources {
             }
         }
         // One of bad standing is not let go, or it would come back with a good one.
-        let goes_round = self.role == Role::Relay && !self.is_bootstrap(peer);
-        if goes_round && self.is_sound(peer, now) && draw.below(ROTATION) == 0 {
+        let rotation = match self.role {
+            Role::Relay => RELAY_ROTATION,
+            Role::Client => CLIENT_ROTATION,
+        };
+        let may_go = !self.is_bootstrap(peer) && self.is_sound(peer, now);
+        if may_go && draw.below(rotation) == 0 {
             self.let_go(peer);
         }
         finding
@@ -200,10 +255,34 @@ impl Sources {
         }
     }
 
+    /// Has a source followed from here on, if nothing speaks against it.
+    pub(crate) fn follow(&mut self, peer: PeerId, cursor: Cursor, now: Instant) {
+        if self.audit.standing(&peer, now) == Standing::Good {
+            self.followed = Some((peer, cursor));
+        }
+    }
+
+    /// The source that is followed, and from where on. Nobody is from then on: who answers well is
+    /// followed anew.
+    pub(crate) fn take_followed(&mut self) -> Option<(Source, Cursor)> {
+        let (peer, cursor) = self.followed.take()?;
+        let known = self.known.get(&peer)?;
+        Some((known.source.clone(), cursor))
+    }
+
+    /// Whether following is not enough now: a full comparison is due, or somebody was heard whom
+    /// nothing could be held against yet.
+    pub(crate) fn wants_full(&self, now: Instant) -> bool {
+        let unjudged = |(peer, known): (&PeerId, &Known)| {
+            known.heard.is_some() && !known.judged && self.is_sound(peer, now)
+        };
+        now >= self.full_by || self.known.iter().any(unjudged)
+    }
+
     /// A source could not be reached, or made no sense.
     pub(crate) fn failed(&mut self, peer: &PeerId, now: Instant) {
         self.audit.failed(peer, now);
-        let rested = now + self.retry;
+        let rested = now + self.timing.retry;
         let Some(known) = self.known.get_mut(peer) else {
             return;
         };
@@ -219,7 +298,7 @@ impl Sources {
     pub(crate) fn was_busy(&mut self, peer: &PeerId, now: Instant) {
         self.note(peer, SourceTrouble::Busy);
         if let Some(known) = self.known.get_mut(peer) {
-            known.rested = now + self.retry;
+            known.rested = now + self.timing.retry;
         }
     }
 
@@ -251,29 +330,80 @@ impl Sources {
         self.known.get(peer)?.source.relay
     }
 
-    fn fill(&mut self, directory: &Directory, draw: &mut Draw, now: Instant) {
+    /// Whether what a source lists counts for us.
+    pub(crate) fn is_witness(&self, peer: &PeerId, now: Instant) -> bool {
+        self.known.contains_key(peer) && self.is_sound(peer, now)
+    }
+
+    fn fill(
+        &mut self,
+        directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
+        draw: &mut Draw,
+        now: Instant,
+    ) {
         for source in self.bootstrap.clone() {
-            self.take(source, now);
-        }
-        while self.missing(now) > 0
-            && let Some(source) = self.met.pop()
-        {
             self.take(source, now);
         }
         // Twice as many as are missing, since some are known or shunned.
         let count = self.missing(now) * 2;
         if count > 0 {
-            let offers = directory.iter().filter(|one| one.source.is_some());
-            let chosen = draw.sample(offers, count);
-            for source in chosen.into_iter().filter_map(|one| source_of(one)) {
+            for source in self.draw_from(directory, is_sure, count, draw, now) {
                 if self.missing(now) > 0 {
                     self.take(source, now);
                 }
             }
+            self.fill_with_met(draw, now);
             // Some may have had to make room.
             let kept = self.audit.next(usize::MAX, now, draw.seed());
             self.known.retain(|peer, _| kept.contains(peer));
         }
+    }
+
+    /// Some of those that the directory names.
+    fn draw_from(
+        &self,
+        directory: &Directory,
+        is_sure: impl Fn(&RelayId) -> bool,
+        count: usize,
+        draw: &mut Draw,
+        now: Instant,
+    ) -> Vec<Source> {
+        // Drawn first, and then put into other terms.
+        let all = || directory.iter().filter(|one| one.source.is_some());
+        let named = |drawn: Vec<&Arc<Descriptor>>| {
+            let drawn = drawn.into_iter();
+            drawn.filter_map(|one| source_of(one)).collect()
+        };
+        if self.role == Role::Relay {
+            return named(draw.sample(all(), count));
+        }
+        let bootstrap = self.bootstrap.iter();
+        let mut bootstrap = bootstrap.filter_map(|source| self.known.get(&source.peer));
+        if bootstrap.any(|known| known.is_awaited(now)) {
+            return Vec::new();
+        }
+        let sure = draw.sample(all().filter(|one| is_sure(&one.relay)), count);
+        named(match sure.is_empty() {
+            true => draw.sample(all(), count),
+            false => sure,
+        })
+    }
+
+    /// What the directory leaves free is for who was met: else a crowd of new names at a meeting point
+    /// would be most of the sources before the directory is known.
+    fn fill_with_met(&mut self, draw: &mut Draw, now: Instant) {
+        while self.missing(now) > 0 && self.met_sources() < MET_SOURCES && !self.met.is_empty() {
+            let source = self.met.swap_remove(draw.below(self.met.len()));
+            self.take(source, now);
+        }
+    }
+
+    /// How many sources are neither bootstrap peers nor known by a relay's descriptor.
+    fn met_sources(&self) -> usize {
+        let known = self.known.values().map(|known| &known.source);
+        let met = known.filter(|one| one.relay.is_none() && !self.is_bootstrap(&one.peer));
+        met.count()
     }
 
     /// How many sources there should be beside those in bad standing.
@@ -293,7 +423,7 @@ impl Sources {
     fn take(&mut self, source: Source, now: Instant) {
         let peer = source.peer;
         let shunned = self.shunned.get(&peer).is_some_and(|until| now < *until);
-        if peer == self.local || shunned || self.known.contains_key(&peer) {
+        if peer == self.local || shunned || self.known.contains_key(&peer) || self.crowds(&source) {
             return;
         }
         if self.audit.meet(&peer, now) {
@@ -301,12 +431,24 @@ impl Sources {
                 source,
                 failures: 0,
                 rested: now,
+                asked: None,
                 heard: None,
                 good: 0,
                 untimely: 0,
+                judged: false,
             };
             self.known.insert(peer, known);
         }
+    }
+
+    /// Whether a client has a source in the same network, which does not fail. A relay goes round, so that
+    /// it does not matter.
+    fn crowds(&self, source: &Source) -> bool {
+        let others = self.known.values().filter(|known| known.failures == 0);
+        let mut taken = others.flat_map(|known| known.source.subnets());
+        self.role == Role::Client
+            && !self.is_bootstrap(&source.peer)
+            && taken.any(|subnet| source.subnets().any(|one| one == subnet))
     }
 
     fn let_go(&mut self, peer: &PeerId) {
@@ -323,7 +465,7 @@ impl Sources {
 }
 
 /// Where a relay hands out the directory, in libp2p's terms.
-pub(crate) fn source_of(descriptor: &coinfuse_directory::Descriptor) -> Option<Source> {
+pub(crate) fn source_of(descriptor: &Descriptor) -> Option<Source> {
     let offer = descriptor.source.as_ref()?;
     let addresses = offer.addresses.iter();
     Some(Source {
@@ -334,119 +476,4 @@ pub(crate) fn source_of(descriptor: &coinfuse_directory::Descriptor) -> Option<S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples::relay;
-    use coinfuse_directory::{PeerKey, SourceOffer};
-
-    const RETRY: Duration = Duration::from_secs(30);
-
-    fn key(number: u16) -> PeerKey {
-        let mut key = [9; 32];
-        key[..2].copy_from_slice(&number.to_be_bytes());
-        PeerKey::new(key)
-    }
-
-    fn bootstrap(number: u16) -> Source {
-        Source {
-            peer: peer_id(&key(number)),
-            addresses: vec!["/ip4/1.2.3.4/tcp/1".parse().unwrap()],
-            relay: None,
-        }
-    }
-
-    fn directory(count: u16) -> Directory {
-        let mut directory = Directory::new();
-        directory.extend((0..count).map(|number| {
-            relay(number, |body| {
-                body.source = Some(SourceOffer {
-                    key: key(number),
-                    addresses: vec!["1.2.3.4:1".parse().unwrap()],
-                });
-            })
-        }));
-        directory
-    }
-
-    fn client() -> Sources {
-        let local = peer_id(&key(u16::MAX));
-        let audit = AuditConfig::default();
-        Sources::new(local, Role::Client, RETRY, audit, vec![bootstrap(1000)])
-    }
-
-    fn at(secs: u64) -> Instant {
-        Instant::ZERO + Duration::from_secs(secs)
-    }
-
-    /// Asks until nobody is left to be asked; all of them are heard.
-    fn all(sources: &mut Sources, directory: &Directory, now: Instant) -> Vec<PeerId> {
-        let mut asked: Vec<PeerId> = Vec::new();
-        let mut draw = Draw::new([1; 32]);
-        while let Some(next) = sources.next(directory, |peer| asked.contains(peer), &mut draw, now)
-        {
-            sources.heard(&next.peer, None, &mut draw, now);
-            asked.push(next.peer);
-        }
-        asked
-    }
-
-    #[test]
-    fn a_client_asks_its_bootstrap_peer_and_a_few_others() {
-        let mut sources = client();
-        let asked = all(&mut sources, &directory(50), at(0));
-        assert_eq!(asked.len(), CLIENT_SOURCES);
-        assert!(asked.contains(&peer_id(&key(1000))));
-        // And the same ones later.
-        let again = all(&mut sources, &directory(50), at(60));
-        assert!(again.iter().all(|peer| asked.contains(peer)));
-    }
-
-    #[test]
-    fn who_fails_rests_and_who_fails_again_is_let_go_for_another() {
-        let mut sources = client();
-        let directory = directory(50);
-        let before = all(&mut sources, &directory, at(0));
-        let failing = *before
-            .iter()
-            .find(|peer| !sources.is_bootstrap(peer))
-            .unwrap();
-        sources.failed(&failing, at(1));
-        assert!(!all(&mut sources, &directory, at(2)).contains(&failing));
-        sources.failed(&failing, at(40));
-        let after = all(&mut sources, &directory, at(41));
-        assert_eq!(after.len(), CLIENT_SOURCES);
-        assert!(!after.contains(&failing));
-    }
-
-    #[test]
-    fn a_bootstrap_peer_is_asked_again_however_often_it_failed() {
-        let mut sources = client();
-        let peer = peer_id(&key(1000));
-        for failures in 0..10 {
-            sources.failed(&peer, at(failures));
-        }
-        let nobody = Directory::new();
-        assert_eq!(all(&mut sources, &nobody, at(100)), [peer]);
-        sources.forged(&peer, at(100));
-        assert!(all(&mut sources, &nobody, at(200)).is_empty());
-    }
-
-    #[test]
-    fn a_relay_goes_round() {
-        let local = peer_id(&key(0));
-        let audit = AuditConfig::default();
-        let mut sources = Sources::new(local, Role::Relay, RETRY, audit, Vec::new());
-        let directory = directory(60);
-        let mut heard = std::collections::BTreeSet::new();
-        let mut draw = Draw::new([1; 32]);
-        for second in 0..1000 {
-            let next = sources
-                .next(&directory, |_| false, &mut draw, at(second))
-                .unwrap();
-            sources.heard(&next.peer, None, &mut draw, at(second));
-            heard.insert(next.peer);
-        }
-        assert!(!heard.contains(&local));
-        assert_eq!(heard.len(), 59);
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 /// What is asked of a client that runs.
 pub(crate) const QUESTION: &str = "relays";
-/// Relays in one line of an answer; a line between processes has at most 64 KiB.
-const IN_ONE_LINE: usize = 32;
+/// Bytes of relays in one line of an answer; a line between processes has at most 64 KiB.
+const IN_ONE_LINE: usize = 32 << 10;
 
 /// Asks the client that runs, or, if none does, looks for relays, and shows them.
 pub(crate) async fn ask(config: &ClientConfig, as_json: bool) -> Result<(), Failure> {
@@ -30,10 +30,10 @@ pub(crate) async fn ask(config: &ClientConfig, as_json: bool) -> Result<(), Fail
         }
         None => {
             let relays = known_relays(config).await.map_err(Failure::failed)?;
-            let history = read_history(&history_file(config));
-            let history = history.map_err(|error| {
-                Failure::Failed(format!("what was seen of relays cannot be read: {error}"))
-            })?;
+            let history = read_history(&history_file(config)).unwrap_or_else(|error| {
+                eprintln!("what was seen of relays cannot be read: {error}");
+                History::new()
+            });
             lines(&relays, &history, now())
         }
     };
@@ -57,17 +57,20 @@ pub(crate) async fn answer(relays: &Directory, history: &History, to: &mpsc::Sen
 
 /// The relays as lines of an answer, each with some of them.
 fn lines(relays: &Directory, history: &History, now: UnixTime) -> Vec<Value> {
-    let relays: Vec<_> = relays
-        .iter()
-        .map(|descriptor| relay(descriptor, history, now))
-        .collect();
-    match relays.is_empty() {
-        true => vec![json!({ "relays": [] })],
-        false => relays
-            .chunks(IN_ONE_LINE)
-            .map(|some| json!({ "relays": some }))
-            .collect(),
+    let (mut lines, mut line, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for descriptor in relays.iter() {
+        let relay = relay(descriptor, history, now);
+        // None is much longer than its descriptor, which has 4 KiB at most.
+        bytes += relay.to_string().len();
+        line.push(relay);
+        if bytes > IN_ONE_LINE {
+            bytes = 0;
+            lines.push(core::mem::take(&mut line));
+        }
     }
+    lines.push(line);
+    let lines = lines.into_iter().map(|some| json!({ "relays": some }));
+    lines.collect()
 }
 
 /// The lines of an answer as one.
@@ -154,10 +157,13 @@ fn services(relay: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coinfuse_directory::{DescriptorBody, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey};
+    use coinfuse_directory::{
+        DescriptorBody, Identity, LinkKey, MintOffer, MintUnit, OnionKey, RelayKeys, VoucherKey,
+    };
 
     const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
+    /// Each takes as many mints as it can.
     fn known(count: u8) -> Directory {
         let mut directory = Directory::new();
         directory.extend((0..count).map(|number| {
@@ -167,10 +173,20 @@ mod tests {
                 onion: OnionKey::new([2; 32]),
                 voucher: VoucherKey::new([2; 33]),
             };
-            let body = DescriptorBody::new(&identity, keys, NOW);
-            body.sign(&identity).expect("a small descriptor")
+            let mut body = DescriptorBody::new(&identity, keys, NOW);
+            body.mints = (0..DescriptorBody::MAX_MINTS).map(mint).collect();
+            body.sign(&identity).expect("it fits")
         }));
         directory
+    }
+
+    fn mint(number: usize) -> MintOffer {
+        let url = format!("https://{number}.{}.example", "m".repeat(170));
+        MintOffer {
+            url: url.parse().expect("an address"),
+            unit: MintUnit::Sat,
+            issuer: false,
+        }
     }
 
     #[test]
@@ -179,7 +195,10 @@ mod tests {
             let lines = lines(&known(count), &History::new(), NOW);
             assert!(lines.iter().all(|line| line.to_string().len() < 64 << 10));
             let joined = join(lines);
-            assert_eq!(joined["relays"].as_array().unwrap().len(), usize::from(count));
+            assert_eq!(
+                joined["relays"].as_array().unwrap().len(),
+                usize::from(count)
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The files of a relay: `relay.toml`, and the seed in the data folder.
 
 use crate::Failure;
-use coinfuse::config::RelayConfig;
+use coinfuse::config::{RelayConfig, bootstrap_line};
 use coinfuse::discovery::PeerAddress;
 use coinfuse::keys::MasterSeed;
 use std::fs::{self, OpenOptions};
@@ -21,9 +21,12 @@ pub(crate) fn init(dir: &Path, bootstrap: &[PeerAddress]) -> Result<(), Failure>
                 dir.display()
             ))
         })?;
-    match write_new(Path::new(CONFIG), &template(bootstrap)) {
+    match write_new(Path::new(CONFIG), &RelayConfig::template_with(bootstrap)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             println!("{CONFIG} is there already and stays as it is");
+            if !bootstrap.is_empty() {
+                println!("write this into it: {}", bootstrap_line(bootstrap));
+            }
         }
         result => result
             .map(|()| {
@@ -46,13 +49,6 @@ pub(crate) fn init(dir: &Path, bootstrap: &[PeerAddress]) -> Result<(), Failure>
     );
     println!("next: relay run");
     Ok(())
-}
-
-/// The template with these peers to ask.
-fn template(bootstrap: &[PeerAddress]) -> String {
-    let peers = bootstrap.iter().map(|peer| format!("\"{peer}\""));
-    let peers = peers.collect::<Vec<_>>().join(", ");
-    RelayConfig::TEMPLATE.replace("\nbootstrap = []\n", &format!("\nbootstrap = [{peers}]\n"))
 }
 
 /// Goes to the folder, and reads both.

@@ -5,25 +5,20 @@ use crate::money::{ask, sentence, show as show_answer, text};
 use coinfuse::config::RelayConfig;
 use coinfuse::discovery::{PeerAddress, SourceStatus};
 use coinfuse::keys::MasterSeed;
-use coinfuse::node::{RelayNode, bootstrap_addresses};
+use coinfuse::node::{RelayNode, bootstrap_addresses, relay_id};
+use coinfuse_wire::RelayId;
 use serde_json::{Value, json};
 
 /// What is asked of a relay that runs.
 pub(crate) const QUESTION: &str = "peers";
 
-/// What others write into their files.
-pub(crate) fn bootstrap_line(peers: &[PeerAddress]) -> String {
-    let peers: Vec<_> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
-    format!("bootstrap = [{}]", peers.join(", "))
-}
-
 /// What a running relay answers.
 pub(crate) async fn answer(node: &RelayNode) -> Result<Value, String> {
     let Some(discovery) = node.discovery() else {
-        return Ok(addresses(&[]));
+        return Ok(addresses(node.relay().id(), &[]));
     };
     let status = discovery.status().await.map_err(sentence)?;
-    let mut answer = addresses(&status.addresses);
+    let mut answer = addresses(node.relay().id(), &status.addresses);
     answer["relays"] = status.relays.into();
     answer["waiting"] = status.waiting.into();
     answer["connected"] = status.peers.into();
@@ -31,9 +26,9 @@ pub(crate) async fn answer(node: &RelayNode) -> Result<Value, String> {
     Ok(answer)
 }
 
-fn addresses(peers: &[PeerAddress]) -> Value {
+fn addresses(relay: RelayId, peers: &[PeerAddress]) -> Value {
     let peers = peers.iter().map(ToString::to_string);
-    json!({ "bootstrap": peers.collect::<Vec<_>>() })
+    json!({ "relay": relay.to_string(), "bootstrap": peers.collect::<Vec<_>>() })
 }
 
 fn source(source: &SourceStatus) -> Value {
@@ -55,7 +50,7 @@ pub(crate) async fn show(
 ) -> Result<(), Failure> {
     let answer = match ask(config, QUESTION).await? {
         Some(answer) => answer,
-        None => addresses(&bootstrap_addresses(config, seed)),
+        None => addresses(relay_id(seed), &bootstrap_addresses(config, seed)),
     };
     show_answer(as_json, &answer, || print(&answer));
     Ok(())
@@ -70,6 +65,7 @@ fn print(answer: &Value) {
         }
         false => println!("bootstrap = [{}]", peers.join(", ")),
     }
+    println!("its id is {}", text(&answer["relay"]));
     if answer.get("relays").is_none() {
         println!("the relay does not run");
         return;

@@ -1,7 +1,7 @@
 //! `relay run`.
 
-use crate::{Failure, money, peers};
-use coinfuse::config::RelayConfig;
+use crate::{Failure, money};
+use coinfuse::config::{RelayConfig, bootstrap_line};
 use coinfuse::keys::MasterSeed;
 use coinfuse::logging;
 use coinfuse::node::{ControlServer, OwnMint, RelayNode, open_treasury};
@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), F
     let door = open_door(config);
     println!("{}", node.descriptor().map_err(Failure::failed)?);
     if let Some(discovery) = node.discovery() {
-        println!("{}", peers::bootstrap_line(discovery.addresses()));
+        println!("{}", bootstrap_line(discovery.addresses()));
     }
     tracing::info!(
         "the relay {} listens on UDP {}; Ctrl-C stops it",

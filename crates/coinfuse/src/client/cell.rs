@@ -5,14 +5,18 @@ use crate::clock::Clock;
 use bytes::Bytes;
 use coinfuse_circuit::{
     ClientCircuit, ClientCircuitError, ClientOutput, Credit, Direction, Offer, PayResult,
-    PaymentNumber,
+    PaymentNumber, Pool,
 };
-use coinfuse_wire::{HopIndex, Msat};
+use coinfuse_wire::{ByteCount, HopIndex, Instant, Msat};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// What a hop needs credit for to go on: a few records.
+const ENOUGH: ByteCount = ByteCount::new(64 << 10);
 
 /// A circuit at its client. The lock is never held across an await.
 pub(super) struct Cell {
@@ -34,6 +38,10 @@ pub(super) struct State {
     payments: HashMap<(HopIndex, PaymentNumber), Purchase>,
     /// Nobody will answer any more.
     deserted: bool,
+    /// When something was sent first since something came from the last hop.
+    unanswered: Option<Instant>,
+    /// The circuit ends because it carries nothing.
+    stalled: bool,
 }
 
 impl Cell {
@@ -43,6 +51,8 @@ impl Cell {
             waiting: None,
             payments: HashMap::new(),
             deserted: false,
+            unanswered: None,
+            stalled: false,
         };
         Self {
             state: Mutex::new(state),
@@ -92,7 +102,10 @@ impl Cell {
     pub(super) fn poll_seal(&self, cx: &mut Context<'_>, body: &[&[u8]]) -> Poll<Bytes> {
         let now = self.clock.now();
         self.with(|state| match state.machine.seal(now, body) {
-            Ok(wire) => Poll::Ready(wire),
+            Ok(wire) => {
+                state.unanswered.get_or_insert(now);
+                Poll::Ready(wire)
+            }
             Err(_) => {
                 state.waiting = Some(cx.waker().clone());
                 Poll::Pending
@@ -106,7 +119,42 @@ impl Cell {
         record: coinfuse_circuit::Record,
     ) -> Result<Option<bytes::BytesMut>, ClientCircuitError> {
         let now = self.clock.now();
-        self.with(|state| state.machine.open(now, record))
+        self.with(|state| {
+            let opened = state.machine.open(now, record);
+            if matches!(opened, Ok(Some(_))) {
+                state.unanswered = None;
+            }
+            opened
+        })
+    }
+
+    /// How long the last hop has said nothing to what it was sent, and to the payments for it.
+    pub(super) fn unanswered_for(&self) -> Duration {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let Some(since) = state.unanswered else {
+            return Duration::ZERO;
+        };
+        if state.is_in_debt() {
+            // It has every reason to wait.
+            state.unanswered = Some(now);
+        }
+        now.saturating_since(since)
+    }
+
+    /// Gives the circuit up: it carries nothing.
+    pub(super) fn give_up(&self) {
+        self.lock().stalled = true;
+        self.over.cancel();
+    }
+
+    pub(super) fn has_stalled(&self) -> bool {
+        self.lock().stalled
+    }
+
+    /// Whether a hop has enough for the next records in both directions.
+    pub(super) fn is_paid(&self, hop: HopIndex) -> bool {
+        self.lock().is_paid(hop)
     }
 
     /// A reading of the meter for one of the hops, if one is due.
@@ -162,6 +210,17 @@ impl Cell {
 }
 
 impl State {
+    fn is_paid(&self, hop: HopIndex) -> bool {
+        let enough = |pool: &Pool| pool.affordable() >= ENOUGH;
+        let credit = self.machine.credit(hop);
+        credit.is_some_and(|credit| enough(&credit.up) && enough(&credit.down))
+    }
+
+    fn is_in_debt(&self) -> bool {
+        let mut hops = (0..self.machine.plans().len()).filter_map(HopIndex::new);
+        self.waiting.is_some() || hops.any(|hop| !self.is_paid(hop))
+    }
+
     /// Notes the purchase that went with a hop's handshake.
     pub(super) fn note_first(&mut self, hop: HopIndex, purchase: Purchase) {
         self.payments.insert((hop, PaymentNumber::FIRST), purchase);

@@ -16,13 +16,13 @@ use coinfuse_wire::{ByteCount, HopIndex, RelayId};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use h2::client::{self, SendRequest};
-use h2::{Reason, RecvStream};
+use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{Method, Request, StatusCode};
 use quinn::SendStream;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// A circuit that streams can be opened on.
 pub(crate) struct OpenCircuit {
@@ -53,6 +53,8 @@ pub(super) struct Parts {
     pub(super) link: LinkLease,
     pub(super) data: (SendStream, LaneReader),
     pub(super) built_in: Duration,
+    /// How long the last hop may be silent.
+    pub(super) patience: Duration,
 }
 
 impl OpenCircuit {
@@ -61,7 +63,7 @@ impl OpenCircuit {
         let (send, reader) = parts.data;
         let codec = ClientCodec(Arc::clone(&parts.cell));
         let io = LaneIo::new(codec, reader, send, BytesMut::new());
-        let (requests, connection) = client::Builder::new()
+        let (requests, mut connection) = client::Builder::new()
             .initial_window_size(streams::STREAM_WINDOW)
             .initial_connection_window_size(streams::CONNECTION_WINDOW)
             .max_frame_size(streams::MAX_FRAME)
@@ -72,10 +74,12 @@ impl OpenCircuit {
             .await
             .map_err(|_| ClientError::CircuitLost)?;
         let cell = Arc::clone(&parts.cell);
+        let (ping, patience) = (connection.ping_pong(), parts.patience);
         tokio::spawn(async move {
             tokio::select! {
                 _ended = connection => {}
                 () = cell.over.cancelled() => {}
+                () = until_stalled(&cell, ping, patience) => cell.give_up(),
             }
             cell.over.cancel();
         });
@@ -101,6 +105,11 @@ impl OpenCircuit {
 
     pub(super) fn close(&self) {
         self.cell.leaving.cancel();
+    }
+
+    /// The relays, in order.
+    pub(super) fn relays(&self) -> Vec<RelayId> {
+        self.path.hops().iter().map(|hop| hop.relay).collect()
     }
 
     /// How long nothing was opened on it.
@@ -225,6 +234,35 @@ impl OpenError {
             Some(Reason::REFUSED_STREAM) => Self::Exit(ExitFailure::CircuitLimit),
             Some(_) if error.is_reset() => Self::Exit(ExitFailure::Internal),
             _ => Self::Lost,
+        }
+    }
+}
+
+/// Comes back when a circuit that is paid carries nothing: when the last hop has not said anything
+/// for `patience`, not even when it was asked halfway whether it is there.
+async fn until_stalled(cell: &Cell, ping: Option<PingPong>, patience: Duration) {
+    let Some(mut ping) = ping else {
+        return core::future::pending().await;
+    };
+    let step = patience / 8;
+    loop {
+        sleep(step).await;
+        if cell.unanswered_for() < patience / 2 {
+            continue;
+        }
+        let pong = ping.ping(Ping::opaque());
+        tokio::pin!(pong);
+        loop {
+            tokio::select! {
+                pong = &mut pong => match pong {
+                    Ok(_) => break,
+                    // The connection ends by itself.
+                    Err(_) => return core::future::pending().await,
+                },
+                () = sleep(step) => if cell.unanswered_for() >= patience {
+                    return;
+                }
+            }
         }
     }
 }

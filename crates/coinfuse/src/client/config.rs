@@ -45,10 +45,19 @@ pub struct ClientConfig {
     pub circuit: Limits,
     /// Limits of the links.
     pub links: LinkLimits,
-    /// How long building a circuit may take, payments included. Default 30 s.
+    /// How long buying the vouchers for a circuit and connecting to its first relay may take.
+    /// Default 30 s.
     pub build_timeout: Duration,
-    /// How many paths are tried for one stream. Default 3.
+    /// How long each hop of a new circuit may take to answer. A relay that extends a circuit gives
+    /// up after 10 s and says so, which is to arrive in time. Default 15 s.
+    pub hop_timeout: Duration,
+    /// How many paths are tried for one stream, within [`Self::retry_for`]. Default 8.
     pub attempts: usize,
+    /// No further path is tried when so much time has passed. Default 45 s.
+    pub retry_for: Duration,
+    /// A circuit that is paid and brings nothing for so long after something was sent, not even the
+    /// last hop's sign of life, is given up. Default 30 s.
+    pub stall_timeout: Duration,
     /// A circuit on which no stream was opened for so long takes no new ones, and is closed when
     /// its streams are. Default 10 minutes.
     pub circuit_age: Duration,
@@ -75,7 +84,10 @@ impl Default for ClientConfig {
             circuit: Limits::default(),
             links: LinkLimits::default(),
             build_timeout: Duration::from_secs(30),
-            attempts: 3,
+            hop_timeout: Duration::from_secs(15),
+            attempts: 8,
+            retry_for: Duration::from_secs(45),
+            stall_timeout: Duration::from_secs(30),
             circuit_age: Duration::from_secs(600),
         }
     }

@@ -4,11 +4,11 @@ use super::ClientError;
 use super::cell::Cell;
 use super::channels::ChannelPayment;
 use super::memory::Memory;
-use super::payer::{HopAccount, Payer, Purchase, refusals};
+use super::payer::{Claims, Payer, Purchase, refusals};
 use super::teller::Teller;
 use crate::lane::{LaneReader, write};
 use coinfuse_circuit::{ClientEvent, ClientOutput, CloseReason, PayResult, Record};
-use coinfuse_wire::HopIndex;
+use coinfuse_wire::{HopIndex, Instant};
 use core::time::Duration;
 use quinn::SendStream;
 use std::sync::Arc;
@@ -17,20 +17,39 @@ use tokio::time::timeout;
 /// How long the hops may take to answer the last payments, and a last word to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// A circuit that a hop closes before it is that old was not worth its building.
+const YOUNG: Duration = Duration::from_secs(60);
+
 /// The control task: sends what the machine says, hears what the hops say, pays.
 pub(super) struct Control {
     pub(super) cell: Arc<Cell>,
     pub(super) payer: Arc<Payer>,
     pub(super) memory: Arc<Memory>,
-    pub(super) accounts: Vec<HopAccount>,
+    pub(super) accounts: Claims,
     pub(super) send: SendStream,
     pub(super) reader: LaneReader,
+    /// When the circuit was begun.
+    pub(super) since: Instant,
 }
 
 impl Control {
-    /// Runs until all sessions stand.
-    pub(super) async fn until_ready(&mut self) -> Result<(), ClientError> {
-        while !self.cell.lock().machine.is_ready() {
+    /// Runs until all sessions stand. Each hop may take so long to answer.
+    pub(super) async fn until_ready(&mut self, patience: Duration) -> Result<(), ClientError> {
+        while let Some(hop) = self.missing() {
+            let answered = timeout(patience, self.until_there(hop)).await;
+            answered.unwrap_or(Err(ClientError::Silent(hop)))?;
+        }
+        self.drain().await
+    }
+
+    /// The next hop without a session.
+    fn missing(&self) -> Option<HopIndex> {
+        let mut hops = (0..self.accounts.len()).filter_map(HopIndex::new);
+        hops.find(|hop| self.cell.credit(*hop).is_none())
+    }
+
+    async fn until_there(&mut self, hop: HopIndex) -> Result<(), ClientError> {
+        while self.cell.credit(hop).is_none() {
             self.drain().await?;
             let record = self
                 .reader
@@ -39,7 +58,7 @@ impl Control {
                 .map_err(|_| ClientError::CircuitLost)?;
             self.hear(record.ok_or(ClientError::CircuitLost)?)?;
         }
-        self.drain().await
+        Ok(())
     }
 
     /// Runs until the circuit is over.
@@ -56,6 +75,17 @@ impl Control {
         self.say_farewell().await;
     }
 
+    /// What is left on the accounts is there for the next circuit.
+    pub(super) fn release_accounts(&mut self) {
+        for (index, account) in self.accounts.iter().enumerate() {
+            let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
+            if let Some(credit) = credit {
+                self.payer.note_left(account, credit.left());
+            }
+        }
+        self.accounts = Arc::new([]);
+    }
+
     /// True when the circuit is to end, false when it has.
     async fn serve(&mut self) -> bool {
         let error = match self.serve_on().await {
@@ -65,8 +95,19 @@ impl Control {
         tracing::info!(%error, "a circuit ended");
         self.cell.over.cancel();
         let relay = |hop: HopIndex| self.accounts.get(hop.get()).map(|account| account.relay);
-        self.memory.went_wrong(&error, relay);
+        self.memory
+            .went_wrong(&error, self.is_too_soon(&error), relay);
         false
+    }
+
+    /// Whether a circuit that was closed was just built, and its hops had what they ask for.
+    fn is_too_soon(&self, error: &ClientError) -> bool {
+        let age = self.cell.clock().now().saturating_since(self.since);
+        let in_debt = match error {
+            ClientError::Closed(hop, CloseReason::Unpaid) => !self.cell.is_paid(*hop),
+            _ => false,
+        };
+        age < YOUNG && !in_debt
     }
 
     /// The same, or why it has ended.
@@ -115,7 +156,16 @@ impl Control {
             }
         };
         let why = timeout(FAREWELL, why).await;
-        why.unwrap_or(ClientError::CircuitLost)
+        // The link stands: whoever lost a neighbour would have said so.
+        why.unwrap_or_else(|_| match self.cell.has_stalled() {
+            true => ClientError::Stalled,
+            false => ClientError::StreamsEnded(self.last_hop()),
+        })
+    }
+
+    fn last_hop(&self) -> HopIndex {
+        let last = self.accounts.len().saturating_sub(1);
+        HopIndex::new(last).unwrap_or_default()
     }
 
     /// The channels' last words, hop by hop.
@@ -161,15 +211,6 @@ impl Control {
             if self.hear(record).is_err() {
                 return;
             }
-        }
-    }
-
-    /// What is left on the accounts is there for the next circuit.
-    fn release_accounts(&self) {
-        for (index, account) in self.accounts.iter().enumerate() {
-            let credit = HopIndex::new(index).and_then(|hop| self.cell.credit(hop));
-            self.payer
-                .release(account, credit.map(|credit| credit.left()));
         }
     }
 
@@ -264,7 +305,7 @@ impl Control {
         Some(Teller {
             cell: Arc::clone(&self.cell),
             payer: Arc::clone(&self.payer),
-            account: self.accounts.get(hop.get())?.clone(),
+            account: self.accounts.get(hop.get())?.account().clone(),
             hop,
         })
     }

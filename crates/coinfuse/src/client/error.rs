@@ -50,6 +50,12 @@ pub enum ClientError {
     /// The circuit went away.
     #[error("the circuit was lost")]
     CircuitLost,
+    /// The last hop ended the streams of the circuit and no hop says why.
+    #[error("{0} ended the streams and does not say why")]
+    StreamsEnded(HopIndex),
+    /// The last hop does not answer on a circuit that stands and is paid; any hop may be the reason.
+    #[error("the circuit is paid and carries nothing")]
+    Stalled,
     /// The circuit was not built in time, and no hop is known to be the reason.
     #[error("the circuit was not built in time")]
     BuildTimedOut,
@@ -95,6 +101,8 @@ impl ClientError {
             | Self::Closed(..)
             | Self::PaymentRefused { .. }
             | Self::CircuitLost
+            | Self::StreamsEnded(_)
+            | Self::Stalled
             | Self::BadDescriptor(_)
             | Self::NoCommonMint(_)
             | Self::BuildTimedOut
@@ -104,11 +112,13 @@ impl ClientError {
         }
     }
 
-    /// The hop that is to be left out of the next path, as far as that can be told.
-    pub(super) fn culprit(&self) -> Option<HopIndex> {
-        let first = HopIndex::default();
+    /// The relay that is to be left out of the next path, as far as that can be told.
+    pub(super) fn culprit(&self, at: impl Fn(HopIndex) -> Option<RelayId>) -> Option<RelayId> {
         match self {
-            Self::Link { .. } | Self::FirstHop(_) => Some(first),
+            Self::Link { relay, .. } | Self::BadDescriptor(relay) | Self::NoCommonMint(relay) => {
+                Some(*relay)
+            }
+            Self::FirstHop(_) => at(HopIndex::default()),
             Self::Circuit(
                 ClientCircuitError::Session { hop, .. }
                 | ClientCircuitError::Extend { hop, .. }
@@ -117,9 +127,11 @@ impl ClientError {
                 | ClientCircuitError::Message { hop, .. }
                 | ClientCircuitError::Meter { hop, .. },
             )
-            | Self::Closed(hop, _)
             | Self::PaymentRefused { hop, .. }
-            | Self::Silent(hop) => Some(*hop),
+            | Self::StreamsEnded(hop)
+            | Self::Silent(hop) => at(*hop),
+            Self::Closed(hop, CloseReason::NextHopLost) => after(*hop).and_then(at),
+            Self::Closed(hop, _) => at(*hop),
             _ => None,
         }
     }
@@ -132,31 +144,55 @@ impl ClientError {
         )
     }
 
+    /// Whether something was lost on a circuit that stood, and every hop may be the reason.
+    pub(super) const fn is_loss_on_the_way(&self) -> bool {
+        matches!(self, Self::StreamsEnded(_) | Self::Stalled)
+    }
+
     /// Whom it counts against in the client's history: those who did not do what they were asked for,
     /// as far as that can be told. It is not known whether a hop lies about the next one.
-    pub(super) fn suspects(&self) -> Vec<HopIndex> {
-        let before = |hop: &HopIndex| hop.get().checked_sub(1).and_then(HopIndex::new);
-        let after = |hop: &HopIndex| HopIndex::new(hop.get() + 1);
-        let suspect = match self {
+    ///
+    /// `too_soon` says that a hop that closed the circuit had no reason to: it was just built, and
+    /// paid for.
+    pub(super) fn suspects(
+        &self,
+        too_soon: bool,
+        at: impl Fn(HopIndex) -> Option<RelayId>,
+    ) -> Vec<RelayId> {
+        let one = match self {
             Self::Link { error, .. } if is_ours(*error) => None,
-            Self::CircuitLost => Some(HopIndex::default()),
-            Self::Circuit(ClientCircuitError::Extend { hop, reason }) => match reason {
-                ExtendRefusal::NotOffered | ExtendRefusal::AlreadyExtended => before(hop),
-                _ => Some(*hop),
-            },
+            Self::CircuitLost => at(HopIndex::default()),
+            Self::Circuit(ClientCircuitError::Extend {
+                hop,
+                reason: ExtendRefusal::NotOffered | ExtendRefusal::AlreadyExtended,
+            }) => before(*hop).and_then(at),
             Self::Closed(hop, reason) => match reason {
-                CloseReason::NextHopLost => after(hop),
+                CloseReason::NextHopLost => after(*hop).and_then(at),
                 CloseReason::Overload | CloseReason::Protocol | CloseReason::MeterMismatch => {
-                    Some(*hop)
+                    at(*hop)
                 }
+                // Those are for this client to answer for.
+                CloseReason::AccountMoved | CloseReason::Overrun => None,
+                _ if too_soon => at(*hop),
                 _ => None,
             },
             // The hop before it should have noticed that it is silent.
-            Self::Silent(hop) => return before(hop).into_iter().chain([*hop]).collect(),
-            other => other.culprit(),
+            Self::Silent(hop) => {
+                let both = before(*hop).into_iter().chain([*hop]);
+                return both.filter_map(at).collect();
+            }
+            other => other.culprit(at),
         };
-        suspect.into_iter().collect()
+        one.into_iter().collect()
     }
+}
+
+fn before(hop: HopIndex) -> Option<HopIndex> {
+    hop.get().checked_sub(1).and_then(HopIndex::new)
+}
+
+fn after(hop: HopIndex) -> Option<HopIndex> {
+    HopIndex::new(hop.get() + 1)
 }
 
 /// Whether a dial failed at this machine.
@@ -192,6 +228,15 @@ mod tests {
         HopIndex::new(number).unwrap()
     }
 
+    /// The relay at a hop of a path of four.
+    fn at(hop: HopIndex) -> Option<RelayId> {
+        (hop.get() < 4).then(|| relay(hop.get() as u8))
+    }
+
+    fn relay(number: u8) -> RelayId {
+        RelayId::new([number; 32])
+    }
+
     fn extend(reason: ExtendRefusal) -> ClientError {
         ClientError::Circuit(ClientCircuitError::Extend {
             hop: hop(2),
@@ -200,27 +245,35 @@ mod tests {
     }
 
     fn link(error: DialError) -> ClientError {
-        let relay = RelayId::new([1; 32]);
+        let relay = relay(0);
         ClientError::Link { relay, error }
+    }
+
+    fn closed(reason: CloseReason) -> ClientError {
+        ClientError::Closed(hop(1), reason)
+    }
+
+    fn suspects(error: &ClientError, too_soon: bool) -> Vec<u8> {
+        let suspects = error.suspects(too_soon, at);
+        suspects.iter().map(|relay| relay.as_bytes()[0]).collect()
     }
 
     #[test]
     fn it_counts_against_the_hop_that_did_not_do_its_part() {
-        for (error, suspects) in [
+        for (error, expected) in [
             (link(DialError::Timeout), vec![0]),
             (ClientError::CircuitLost, vec![0]),
+            (ClientError::BadDescriptor(relay(0)), vec![0]),
+            (ClientError::NoCommonMint(relay(2)), vec![2]),
             (extend(ExtendRefusal::Unreachable), vec![2]),
             (extend(ExtendRefusal::NotOffered), vec![1]),
-            (
-                ClientError::Closed(hop(1), CloseReason::NextHopLost),
-                vec![2],
-            ),
-            (ClientError::Closed(hop(1), CloseReason::Overload), vec![1]),
+            (closed(CloseReason::NextHopLost), vec![2]),
+            (closed(CloseReason::Overload), vec![1]),
+            (ClientError::StreamsEnded(hop(3)), vec![3]),
             (ClientError::Silent(hop(0)), vec![0]),
             (ClientError::Silent(hop(2)), vec![1, 2]),
         ] {
-            let told: Vec<_> = error.suspects().iter().map(|hop| hop.get()).collect();
-            assert_eq!(told, suspects, "{error}");
+            assert_eq!(suspects(&error, false), expected, "{error}");
         }
     }
 
@@ -228,13 +281,46 @@ mod tests {
     fn an_orderly_end_and_our_own_trouble_count_against_nobody() {
         for error in [
             link(DialError::Busy),
-            ClientError::Closed(hop(1), CloseReason::Leaving),
-            ClientError::Closed(hop(1), CloseReason::Lifetime),
-            ClientError::Closed(hop(1), CloseReason::Unpaid),
+            closed(CloseReason::Leaving),
+            closed(CloseReason::Lifetime),
+            closed(CloseReason::Unpaid),
             ClientError::BuildTimedOut,
             ClientError::OutOfMoney,
+            ClientError::Exit(ExitFailure::ConnectionRefused),
         ] {
-            assert_eq!(error.suspects(), [], "{error}");
+            assert_eq!(suspects(&error, false), [0; 0], "{error}");
+        }
+    }
+
+    #[test]
+    fn an_orderly_end_too_soon_counts_unless_it_is_our_own_doing() {
+        for reason in [
+            CloseReason::Leaving,
+            CloseReason::Lifetime,
+            CloseReason::Done,
+            CloseReason::Idle,
+            CloseReason::Unpaid,
+        ] {
+            assert_eq!(suspects(&closed(reason), true), [1], "{reason}");
+        }
+        for reason in [CloseReason::AccountMoved, CloseReason::Overrun] {
+            assert_eq!(suspects(&closed(reason), true), [0; 0], "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_next_path_is_without_whoever_was_in_the_way_of_this_one() {
+        for (error, culprit) in [
+            (ClientError::BadDescriptor(relay(0)), Some(0)),
+            (ClientError::NoCommonMint(relay(1)), Some(1)),
+            (ClientError::CircuitLost, None),
+            (closed(CloseReason::NextHopLost), Some(2)),
+            (closed(CloseReason::Leaving), Some(1)),
+            (ClientError::Silent(hop(2)), Some(2)),
+            (ClientError::BuildTimedOut, None),
+        ] {
+            let told = error.culprit(at).map(|relay| relay.as_bytes()[0]);
+            assert_eq!(told, culprit, "{error}");
         }
     }
 }

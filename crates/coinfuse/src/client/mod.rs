@@ -38,12 +38,13 @@ pub use stream::Stream;
 use crate::clock::Clock;
 use crate::connect::{Connect, ConnectError, Isolation};
 use crate::link::{CloseReason, LinkEndpoint, LinkPool};
+use crate::mints;
 use budget::Budget;
 use channels::Channels;
 use circuits::Circuits;
 use coinfuse_circuit::CircuitNumber;
 use coinfuse_delivery::Target;
-use coinfuse_directory::{Directory, History, MintUrl};
+use coinfuse_directory::{Directory, History, MintUnit, MintUrl};
 use coinfuse_voucher::Purse;
 use coinfuse_wire::Msat;
 use core::time::Duration;
@@ -66,10 +67,11 @@ pub struct Client {
 
 struct Inner {
     config: ClientConfig,
-    directory: RwLock<Directory>,
+    directory: RwLock<Arc<Directory>>,
     payer: Arc<Payer>,
     memory: Arc<Memory>,
-    mint_urls: Vec<MintUrl>,
+    /// Whose ecash there is, as descriptors name it.
+    mints: Vec<(MintUrl, MintUnit)>,
     endpoint: LinkEndpoint,
     links: LinkPool,
     circuits: Circuits,
@@ -91,16 +93,13 @@ impl Client {
     /// cannot be read, [`ClientError::Channels`] if the file of the payment channels cannot.
     pub async fn start(
         config: ClientConfig,
-        directory: Directory,
+        directory: impl Into<Arc<Directory>>,
         purse: Purse,
         seed: &[u8; 32],
     ) -> Result<Self, ClientError> {
         let endpoint = LinkEndpoint::bind_for_dialling(config.links.clone())?;
-        let mint_urls = purse.balances().await;
-        let mint_urls = mint_urls
-            .keys()
-            .filter_map(|mint| mint.url().to_string().parse().ok())
-            .collect();
+        let mints = purse.balances().await;
+        let mints = mints.keys().filter_map(mints::published).collect();
         let (clock, shutdown) = (Clock::start(), CancellationToken::new());
         let budget = Arc::new(Budget::new(config.spending_cap));
         let channels = match config.channels.clone() {
@@ -123,8 +122,8 @@ impl Client {
             memory: Arc::new(memory),
             packets: Packets::new(&config.packets, prefix, pool, clock, shutdown.clone()),
             config,
-            directory: RwLock::new(directory),
-            mint_urls,
+            directory: RwLock::new(directory.into()),
+            mints,
             links,
             endpoint,
             circuits: Circuits::default(),
@@ -205,7 +204,14 @@ impl Client {
 
     /// What was seen of relays, and the guards, as of now.
     pub fn history(&self) -> History {
-        self.inner.memory.history()
+        History::clone(&self.inner.memory.history())
+    }
+
+    /// Says that something else than this client's relays has answered just now, such as a source
+    /// of descriptors. A relay that cannot be reached is then not missed because this machine is cut
+    /// off, and the client looks for another one.
+    pub fn note_network_is_up(&self) {
+        self.inner.memory.network_is_up();
     }
 
     /// Asks the mints at once for what is left of channels that are closed or have expired; what
@@ -224,12 +230,12 @@ impl Client {
     }
 
     /// Uses another directory for circuits to come.
-    pub fn set_directory(&self, directory: Directory) {
+    pub fn set_directory(&self, directory: impl Into<Arc<Directory>>) {
         *self
             .inner
             .directory
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = directory;
+            .unwrap_or_else(PoisonError::into_inner) = directory.into();
     }
 
     /// Closes all circuits and links, after telling everybody.
@@ -265,6 +271,11 @@ impl Connect for Client {
 }
 
 impl Inner {
+    fn directory(&self) -> Arc<Directory> {
+        let directory = self.directory.read();
+        Arc::clone(&directory.unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn next_number(&self) -> CircuitNumber {
         CircuitNumber(self.next_number.fetch_add(1, Ordering::Relaxed))
     }

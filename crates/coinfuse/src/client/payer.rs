@@ -10,6 +10,7 @@ use coinfuse_voucher::{
     Bought, MintId, Order, Payment, Purse, PurseError, Refusal, Remedy, VoucherId, VoucherPublicKey,
 };
 use coinfuse_wire::{Encode, Instant, Msat, RelayId, UnixTime};
+use core::ops::Deref;
 use core::time::Duration;
 use ring::hmac;
 use std::collections::{HashMap, HashSet};
@@ -49,6 +50,15 @@ pub(super) struct HopAccount {
     /// Held while something is bought for this account.
     buying: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// An account that nobody else uses until this is dropped.
+pub(super) struct Claim {
+    account: HopAccount,
+    payer: Arc<Payer>,
+}
+
+/// The accounts of one circuit, in the order of its hops.
+pub(super) type Claims = Arc<[Claim]>;
 
 /// Pays for the circuits of one client.
 pub(super) struct Payer {
@@ -117,20 +127,23 @@ impl Payer {
         self.channels.as_ref()
     }
 
-    /// An account at a relay that no other circuit uses. The same relay and isolation get the same
-    /// accounts after a restart; different isolations never share one.
-    pub(super) fn account(
-        &self,
+    /// An account at a relay that no other circuit uses until the claim is dropped. The same relay
+    /// and isolation get the same accounts after a restart; different isolations never share one.
+    pub(super) fn claim(
+        self: &Arc<Self>,
         relay: &Descriptor,
         isolation: Isolation,
-    ) -> Result<HopAccount, ClientError> {
+    ) -> Result<Claim, ClientError> {
         let mut account = HopAccount::at(relay, self.token(&relay.relay, isolation, 0))?;
         let mut state = self.lock();
         account.token = (0u32..)
             .map(|slot| self.token(&relay.relay, isolation, slot))
             .find(|token| state.in_use.insert(*token))
             .ok_or(ClientError::BadDescriptor(relay.relay))?;
-        Ok(account)
+        Ok(Claim {
+            account,
+            payer: Arc::clone(self),
+        })
     }
 
     fn token(&self, relay: &RelayId, isolation: Isolation, slot: u32) -> AccountToken {
@@ -144,13 +157,9 @@ impl Payer {
         AccountToken::new(token)
     }
 
-    /// An account is free again, with so much left on it, if that is known.
-    pub(super) fn release(&self, account: &HopAccount, left: Option<Msat>) {
-        let mut state = self.lock();
-        state.in_use.remove(&account.token);
-        if let Some(left) = left {
-            state.left.insert(account.token.id(), left);
-        }
+    /// So much is left on an account.
+    pub(super) fn note_left(&self, account: &HopAccount, left: Msat) {
+        self.lock().left.insert(account.token.id(), left);
     }
 
     /// Writes down what is left on accounts, off the threads that move data.
@@ -490,6 +499,26 @@ impl HopAccount {
 
     fn owns(&self, voucher: &Bought) -> bool {
         voucher.relay == self.relay && voucher.account == *self.token.as_bytes()
+    }
+}
+
+impl Claim {
+    pub(super) const fn account(&self) -> &HopAccount {
+        &self.account
+    }
+}
+
+impl Deref for Claim {
+    type Target = HopAccount;
+
+    fn deref(&self) -> &HopAccount {
+        &self.account
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.payer.lock().in_use.remove(&self.account.token);
     }
 }
 

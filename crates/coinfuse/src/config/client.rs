@@ -110,6 +110,11 @@ impl ClientConfig {
     /// Every key with its default, unit and meaning.
     pub const TEMPLATE: &str = include_str!("client.toml");
 
+    /// The template with these peers to ask.
+    pub fn template_with(bootstrap: &[PeerAddress]) -> String {
+        super::template_with(Self::TEMPLATE, bootstrap)
+    }
+
     /// Reads a file.
     ///
     /// # Errors

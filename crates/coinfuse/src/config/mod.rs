@@ -44,3 +44,20 @@ pub use relay::{
     ChannelsConfig, ExitConfig, Lightning, MintConfig, NotLightning, PriceConfig, RelayConfig,
 };
 pub use values::{AcceptedMint, LogLevel};
+
+use coinfuse_discovery::PeerAddress;
+
+/// The line of a file of either kind that names these peers to ask.
+pub fn bootstrap_line(peers: &[PeerAddress]) -> String {
+    let peers = peers.iter().map(|peer| format!("\"{peer}\""));
+    format!("bootstrap = [{}]", peers.collect::<Vec<_>>().join(", "))
+}
+
+/// A template with these peers to ask.
+fn template_with(template: &str, peers: &[PeerAddress]) -> String {
+    template.replacen(
+        "\nbootstrap = []\n",
+        &format!("\n{}\n", bootstrap_line(peers)),
+        1,
+    )
+}

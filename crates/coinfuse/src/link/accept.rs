@@ -2,7 +2,6 @@
 
 use super::{HandshakeGate, Link, LinkEndpoint, Verdict};
 use coinfuse_wire::Instant;
-use core::time::Duration;
 use quinn::Incoming;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +37,7 @@ impl LinkEndpoint {
                     let now = Instant::from_epoch(epoch.elapsed());
                     match self.judge(&mut gate, now, handshakes.len(), &incoming) {
                         Verdict::Accept => {
-                            let limit = self.limits().handshake_timeout;
-                            handshakes.spawn(handshake(incoming, limit));
+                            handshakes.spawn(self.clone().handshake(incoming));
                         }
                         // It fails only for an address that is validated, which is never retried.
                         Verdict::Retry => drop(incoming.retry()),
@@ -69,12 +67,12 @@ impl LinkEndpoint {
         let address = incoming.remote_address().ip();
         gate.judge(now, address, incoming.remote_address_validated())
     }
-}
 
-async fn handshake(incoming: Incoming, limit: Duration) -> Option<Link> {
-    let connection = tokio::time::timeout(limit, incoming.into_future())
-        .await
-        .ok()?
-        .ok()?;
-    Some(Link::new(connection, None))
+    async fn handshake(self, incoming: Incoming) -> Option<Link> {
+        let (config, parting) = self.server_config()?;
+        let connecting = incoming.accept_with(config).ok()?;
+        let limit = self.limits().handshake_timeout;
+        let connection = tokio::time::timeout(limit, connecting).await.ok()?.ok()?;
+        Some(Link::new(connection, None, parting))
+    }
 }

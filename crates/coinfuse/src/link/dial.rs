@@ -1,5 +1,6 @@
 //! Dialling a neighbour that may have several addresses, some of them dead.
 
+use super::parting::Parting;
 use super::{Link, LinkKey};
 use core::time::Duration;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TransportErrorCode};
@@ -48,16 +49,18 @@ pub enum DialError {
 }
 
 /// Dials all `addresses` with a head start for the earlier ones; the first to succeed wins.
+/// `parting` is the one in `config`.
 pub(super) async fn dial(
     endpoint: &Endpoint,
     config: &ClientConfig,
     addresses: &[SocketAddr],
     key: LinkKey,
+    parting: Parting,
     limit: Duration,
 ) -> Result<Link, DialError> {
     let connection = timeout(limit, race(endpoint, config, addresses)).await;
     let connection = connection.unwrap_or(Err(DialError::Timeout))?;
-    Ok(Link::new(connection, Some(key)))
+    Ok(Link::new(connection, Some(key), parting))
 }
 
 async fn race(

@@ -1,6 +1,8 @@
 //! The socket that all links of a process share.
 
+use super::cid::KnownIds;
 use super::dial::dial;
+use super::parting::Parting;
 use super::tls::{self, TlsError};
 use super::transport::{Side, transport_config};
 use super::{CloseReason, DialError, Link, LinkKey, LinkLimits, LinkSecret, socket};
@@ -8,7 +10,7 @@ use core::fmt;
 use core::time::Duration;
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, NoneTokenStore, ServerConfig, TokioRuntime,
-    TransportConfig, ValidationTokenConfig, VarInt,
+    ValidationTokenConfig, VarInt,
 };
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +22,9 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct LinkEndpoint {
     endpoint: Endpoint,
-    transport: Arc<TransportConfig>,
+    /// Without what is each link's own; none if nobody can dial us.
+    server: Option<ServerConfig>,
+    parting: Parting,
     limits: Arc<LinkLimits>,
 }
 
@@ -75,23 +79,21 @@ impl LinkEndpoint {
         secret: Option<&LinkSecret>,
         limits: LinkLimits,
     ) -> Result<Self, BindError> {
-        let mut config = EndpointConfig::default();
+        let mut config = secret.map(endpoint_config).unwrap_or_default();
         config
             .max_udp_payload_size(limits.max_udp_payload)
             .map_err(|_| BindError::UdpPayload(limits.max_udp_payload))?;
-        let server = secret
-            .map(|secret| server_config(secret, &limits))
-            .transpose()?;
+        let server = secret.map(server_config).transpose()?;
         let endpoint = socket::bind(address, limits.socket_buffer)
             .and_then(|socket| {
                 let (socket, runtime) = (Arc::new(socket), Arc::new(TokioRuntime));
-                Endpoint::new_with_abstract_socket(config, server, socket, runtime)
+                Endpoint::new_with_abstract_socket(config, server.clone(), socket, runtime)
             })
             .map_err(|source| BindError::Socket { address, source })?;
-        let transport = transport_config(&limits, Side::Dialling);
         Ok(Self {
             endpoint,
-            transport,
+            server,
+            parting: Parting::default(),
             limits: Arc::new(limits),
         })
     }
@@ -143,15 +145,18 @@ impl LinkEndpoint {
         // A configuration of its own for each dial: it holds the pinned key.
         let tls = tls::client_config(key).map_err(|_| DialError::Incompatible)?;
         let mut config = ClientConfig::new(Arc::new(tls));
-        config.transport_config(Arc::clone(&self.transport));
+        let parting = self.parting.for_link();
+        let transport = transport_config(&self.limits, Side::Dialling, parting.clone());
+        config.transport_config(transport);
         // Tokens are kept by name, and we have one name: they would show one relay that we know another.
         config.token_store(Arc::new(NoneTokenStore));
-        dial(&self.endpoint, &config, addresses, key, limit).await
+        dial(&self.endpoint, &config, addresses, key, parting, limit).await
     }
 
     /// Closes all links, refuses newcomers, and waits until the peers were told, but
     /// at most a second.
     pub async fn close(&self, reason: CloseReason) {
+        self.parting.begin();
         self.endpoint.close(VarInt::from_u32(reason.code()), b"");
         let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }
@@ -159,9 +164,34 @@ impl LinkEndpoint {
     pub(super) fn quinn(&self) -> &Endpoint {
         &self.endpoint
     }
+
+    /// For one link that is dialled.
+    pub(super) fn server_config(&self) -> Option<(Arc<ServerConfig>, Parting)> {
+        let mut config = self.server.clone()?;
+        let parting = self.parting.for_link();
+        let transport = transport_config(&self.limits, Side::Dialled, parting.clone());
+        config.transport_config(transport);
+        Some((Arc::new(config), parting))
+    }
 }
 
-fn server_config(secret: &LinkSecret, limits: &LinkLimits) -> Result<ServerConfig, TlsError> {
+/// A relay that was killed has told nobody, and its neighbours write on until the silence is too
+/// long. So the tokens of its stateless resets outlive it: started again at the same address, it
+/// ends a link that it does not know as soon as something comes on it.
+fn endpoint_config(secret: &LinkSecret) -> EndpointConfig {
+    /// A thousand a second, where quinn has fifty: all links of a busy relay end at once. Each
+    /// answers an ID of ours, and is smaller than the packet with it.
+    const BETWEEN_RESETS: Duration = Duration::from_millis(1);
+
+    let mut config = EndpointConfig::new(Arc::new(secret.reset_key()));
+    let id_key = secret.id_key();
+    config
+        .cid_generator(move || Box::new(KnownIds::new(id_key.clone())))
+        .min_reset_interval(BETWEEN_RESETS);
+    config
+}
+
+fn server_config(secret: &LinkSecret) -> Result<ServerConfig, TlsError> {
     /// Newcomers that wait to be judged; each holds its first packet.
     const MAX_INCOMING: usize = 1_024;
     /// Bytes of further packets kept for one of them, and for all.
@@ -172,7 +202,6 @@ fn server_config(secret: &LinkSecret, limits: &LinkLimits) -> Result<ServerConfi
     tokens.sent(0);
     let mut config = ServerConfig::with_crypto(Arc::new(tls::server_config(secret)?));
     config
-        .transport_config(transport_config(limits, Side::Dialled))
         .validation_token_config(tokens)
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BUFFER)

@@ -3,7 +3,10 @@
 use coinfuse_directory::LinkKey;
 use core::fmt;
 use ed25519_dalek::SigningKey;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use hkdf::Hkdf;
+use ring::hmac;
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The seed of a relay's link key, 32 bytes. Wiped when dropped, and never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -31,6 +34,24 @@ impl LinkSecret {
         der[..16].copy_from_slice(&HEADER);
         der[16..].copy_from_slice(&self.0);
         Pkcs8(der)
+    }
+
+    /// What the tokens of stateless resets are made with (RFC 9000, section 10.3.2).
+    pub(super) fn reset_key(&self) -> hmac::Key {
+        self.derive(b"stateless reset")
+    }
+
+    /// What connection IDs are made with.
+    pub(super) fn id_key(&self) -> hmac::Key {
+        self.derive(b"connection ID")
+    }
+
+    fn derive(&self, label: &[u8]) -> hmac::Key {
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(Some(b"coinfuse link secret v1"), &self.0)
+            .expand(label, &mut *key)
+            .expect("32 bytes are within the 8,160 that HKDF-SHA256 gives");
+        hmac::Key::new(hmac::HMAC_SHA256, &*key)
     }
 }
 

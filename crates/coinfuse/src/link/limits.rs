@@ -53,7 +53,10 @@ pub struct LinkLimits {
 
     /// How long a link may hear nothing from its peer before it is lost. Default 30 s.
     ///
-    /// The shorter of both sides' values counts.
+    /// The shorter of both sides' values counts. It is for paths that fail, and for relays that die
+    /// and stay away: one that closes says so, and one that was killed does when it is started again.
+    /// Streams outlast a path that fails for less, so a value of some seconds makes clients on the move
+    /// lose their downloads; and a packet whose next relay is dead is lost with any value.
     pub idle_timeout: Duration,
 
     /// How often the dialling side sends a sign of life on a silent link. Default 10 s.

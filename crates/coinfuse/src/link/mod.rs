@@ -21,12 +21,14 @@
 //! Client addresses are never logged, and no `Debug` in here prints one.
 
 mod accept;
+mod cid;
 mod connection;
 mod dial;
 mod endpoint;
 mod gate;
 mod key;
 mod limits;
+mod parting;
 mod pool;
 mod socket;
 mod tls;

@@ -1,6 +1,7 @@
 //! QUIC's parameters, from [`LinkLimits`].
 
 use super::LinkLimits;
+use super::parting::Parting;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::sync::Arc;
 
@@ -18,7 +19,12 @@ pub(super) enum Side {
     Dialled,
 }
 
-pub(super) fn transport_config(limits: &LinkLimits, side: Side) -> Arc<TransportConfig> {
+/// The configuration of one link.
+pub(super) fn transport_config(
+    limits: &LinkLimits,
+    side: Side,
+    parting: Parting,
+) -> Arc<TransportConfig> {
     let streams = limits
         .max_circuits
         .saturating_mul(STREAMS_PER_CIRCUIT)
@@ -37,6 +43,7 @@ pub(super) fn transport_config(limits: &LinkLimits, side: Side) -> Arc<Transport
         .send_window(limits.send_window.get())
         .max_idle_timeout(IdleTimeout::try_from(limits.idle_timeout).ok())
         .mtu_discovery_config(Some(mtu_discovery(limits.max_udp_payload)))
+        .congestion_controller_factory(Arc::new(parting))
         // The spin bit would show the round trip to every observer on the path.
         .allow_spin(false);
     if side == Side::Dialling {

@@ -29,6 +29,8 @@ pub(super) struct KnownRelays {
     listed: Directory,
     discovery: Option<Discovery>,
     found: Option<watch::Receiver<Arc<Directory>>>,
+    /// Nothing more will be found.
+    ended: bool,
     known: watch::Sender<Arc<Directory>>,
 }
 
@@ -67,6 +69,7 @@ impl KnownRelays {
             listed,
             found: discovery.as_ref().map(Discovery::directory),
             discovery,
+            ended: false,
             known: watch::Sender::default(),
         };
         relays.combine();
@@ -129,7 +132,7 @@ impl KnownRelays {
         loop {
             tokio::select! {
                 listed = self.file.changed() => self.listed = listed,
-                () = changed(&mut self.found) => {}
+                () = changed(&mut self.found, &mut self.ended) => {}
             }
             self.combine();
             sleep(PAUSE).await;
@@ -137,24 +140,30 @@ impl KnownRelays {
     }
 
     fn combine(&mut self) {
-        let mut all = match &mut self.found {
-            Some(found) => Directory::clone(&found.borrow_and_update()),
-            None => Directory::new(),
-        };
-        for relay in self.listed.iter() {
-            // Beyond the limit, what was found goes first.
-            let _full = all.insert(Arc::clone(relay));
+        let found = self.found.as_mut();
+        let mut all =
+            found.map_or_else(Arc::default, |found| Arc::clone(&found.borrow_and_update()));
+        if !self.listed.is_empty() {
+            let all = Arc::make_mut(&mut all);
+            for relay in self.listed.iter() {
+                // Beyond the limit, what was found goes first.
+                let _full = all.insert(Arc::clone(relay));
+            }
         }
-        self.known.send_replace(Arc::new(all));
+        self.known.send_replace(all);
     }
 }
 
 /// Waits for the next version; for ever, if there will be none.
-async fn changed(found: &mut Option<watch::Receiver<Arc<Directory>>>) {
+async fn changed(found: &mut Option<watch::Receiver<Arc<Directory>>>, ended: &mut bool) {
     if let Some(found) = found
-        && found.changed().await.is_ok()
+        && !*ended
     {
-        return;
+        if found.changed().await.is_ok() {
+            return;
+        }
+        *ended = true;
+        tracing::error!("discovery has ended, and no relays are found any more: start this anew");
     }
     core::future::pending().await
 }

@@ -1,13 +1,13 @@
 //! What a relay says about itself, as it changes, and telling it to the network.
 
 use crate::clock::Clock;
-use crate::relay::{Relay, RelayLimits};
+use crate::relay::Relay;
 use coinfuse_directory::{BuildError, Descriptor, DescriptorBody, Identity, Load};
 use coinfuse_discovery::Discovery;
-use coinfuse_wire::{RelayId, UnixTime};
+use coinfuse_wire::{ByteCount, RelayId, UnixTime};
 use core::time::Duration;
-use std::sync::Weak;
-use tokio::time::sleep;
+use std::sync::{Mutex, PoisonError, Weak};
+use tokio::time::{Instant, sleep};
 
 /// How often a relay looks whether it has something new to tell.
 const LOOK: Duration = Duration::from_secs(5);
@@ -19,13 +19,56 @@ const REFRESH: Duration = Duration::from_secs(DescriptorBody::DEFAULT_LIFETIME.a
 
 /// A relay and what is published about it.
 pub(super) struct Portrait {
-    pub(super) relay: Relay,
-    pub(super) identity: Identity,
+    relay: Relay,
+    identity: Identity,
     /// What does not change while it runs.
-    pub(super) body: DescriptorBody,
+    body: DescriptorBody,
+    pace: Mutex<Pace>,
+}
+
+/// How much is carried in a second, over the last minute or so.
+struct Pace {
+    since: Instant,
+    carried: ByteCount,
+    per_second: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            carried: ByteCount::ZERO,
+            per_second: 0,
+        }
+    }
+
+    /// Takes how much was carried until `now`.
+    fn look(&mut self, now: Instant, carried: ByteCount) -> u64 {
+        let elapsed = now.saturating_duration_since(self.since).as_secs();
+        if elapsed >= SAME_LOAD.as_secs() {
+            self.per_second = carried.saturating_sub(self.carried).get() / elapsed;
+            (self.since, self.carried) = (now, carried);
+        }
+        self.per_second
+    }
 }
 
 impl Portrait {
+    /// Of a relay of which this does not change.
+    pub(super) fn new(relay: Relay, identity: Identity, body: DescriptorBody) -> Self {
+        Self {
+            relay,
+            identity,
+            body,
+            pace: Mutex::new(Pace::new()),
+        }
+    }
+
+    /// The relay.
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
     /// What there is to say now.
     pub(super) fn descriptor(&self) -> Result<Descriptor, BuildError> {
         self.body_at(Clock::start().unix()).sign(&self.identity)
@@ -37,11 +80,19 @@ impl Portrait {
         body.sequence = now.secs();
         body.expires = now.saturating_add(DescriptorBody::DEFAULT_LIFETIME);
         body.packets = self.relay.packet_offer();
-        body.load = Some(load(
-            self.relay.stats().open_circuits,
-            RelayLimits::default().max_circuits as u64,
-        ));
+        body.load = Some(self.load());
         body
+    }
+
+    /// The part of its circuits that are open, or of the bytes that it says it carries, whichever is
+    /// more.
+    fn load(&self) -> Load {
+        let stats = self.relay.stats();
+        let circuits = load(stats.open_circuits, self.relay.limits().max_circuits as u64);
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let per_second = pace.look(Instant::now(), stats.carried);
+        let capacity = self.body.capacity.map(ByteCount::get);
+        circuits.max(capacity.map_or(Load::Low, |capacity| load(per_second, capacity)))
     }
 
     /// Whether there is something to say beyond what was `told`.
@@ -121,6 +172,19 @@ async fn publish(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_pace_is_that_of_the_last_minute() {
+        let mut pace = Pace::new();
+        let begun = pace.since;
+        let mut look =
+            |secs, mib| pace.look(begun + Duration::from_secs(secs), ByteCount::from_mib(mib));
+        assert_eq!(look(59, 600), 0);
+        assert_eq!(look(60, 600), 10 << 20);
+        assert_eq!(look(119, 9_000), 10 << 20);
+        assert_eq!(look(160, 800), 2 << 20);
+        assert_eq!(look(220, 800), 0);
+    }
 
     #[test]
     fn load_is_told_in_quarters() {

@@ -3,6 +3,7 @@
 use super::known::KnownRelays;
 use super::network::{self, DiscoveryError};
 use super::portrait::{Portrait, announce};
+use super::work::work;
 use crate::clock::Clock;
 use crate::config::{MempoolConfig, RelayConfig};
 use crate::keys::{MasterSeed, Purpose};
@@ -16,11 +17,11 @@ use coinfuse_circuit::OnionSecret;
 use coinfuse_delivery::{Exit, ExitConfig, SystemResolver};
 use coinfuse_directory::{
     BuildError, Descriptor, DescriptorBody, Directory, Identity, MintOffer, OnionKey,
-    OperatorTagError, RelayKeys, VoucherKey as PublishedVoucherKey, find_work,
+    OperatorTagError, RelayKeys, VoucherKey as PublishedVoucherKey, WorkNonce,
 };
 use coinfuse_discovery::Discovery;
 use coinfuse_voucher::{Keyring, MintId, NotAKey, Policy, Verifier, VoucherKey};
-use core::num::NonZeroU32;
+use coinfuse_wire::RelayId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -140,16 +141,13 @@ impl RelayNode {
             link_limits: config.link.limits(),
         })?;
         body.addresses = addresses(config, relay.address())?;
+        body.work = search(config, body.relay).await;
         let discovery = match network::of_relay(config, seed) {
             Some(settings) => Some(network::start(settings).await?),
             None => None,
         };
         body.source = discovery.as_ref().and_then(Discovery::offer);
-        let portrait = Arc::new(Portrait {
-            relay,
-            identity,
-            body,
-        });
+        let portrait = Arc::new(Portrait::new(relay, identity, body));
         let stop = CancellationToken::new();
         if let Some(discovery) = discovery.clone() {
             let announce = announce(Arc::downgrade(&portrait), discovery);
@@ -160,7 +158,7 @@ impl RelayNode {
             let relays =
                 KnownRelays::open_or_wait(&config.directory, Clock::start(), discovery.clone());
             let known = relays.watch();
-            let follow = follow(relays, portrait.relay.directory_setter());
+            let follow = follow(relays, portrait.relay().directory_setter());
             tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
             known
         });
@@ -175,7 +173,7 @@ impl RelayNode {
 
     /// The relay.
     pub fn relay(&self) -> &Relay {
-        &self.portrait.relay
+        self.portrait.relay()
     }
 
     /// Its node of the discovery network; `None` if it does without.
@@ -220,6 +218,11 @@ impl RelayNode {
     }
 }
 
+/// The name of the relay that this seed makes.
+pub fn relay_id(seed: &MasterSeed) -> RelayId {
+    Identity::from_seed(*seed.derive(Purpose::Identity)).relay_id()
+}
+
 /// What a relay of this configuration and seed says of itself, without its being started: with the
 /// key for packets that is on disk, or a new one. `own_offer` is that of the mint inside it.
 ///
@@ -234,11 +237,19 @@ pub fn describe(
     let (identity, mut body) = body(config, seed, own_offer)?;
     body.addresses = addresses(config, config.listen)?;
     body.source = network::offer(config, seed);
+    make_folder(config)?;
+    body.work = work(config, &body.relay);
     if let Some(packets) = packets(config) {
-        make_folder(config)?;
         body.packets = Some(packets.offer(body.published)?);
     }
     Ok(body.sign(&identity)?)
+}
+
+/// Searches for the work in the relay's name on another thread.
+async fn search(config: &RelayConfig, relay: RelayId) -> Option<WorkNonce> {
+    let config = config.clone();
+    let search = tokio::task::spawn_blocking(move || work(&config, &relay));
+    search.await.ok().flatten()
 }
 
 /// Everything but the addresses.
@@ -265,10 +276,6 @@ fn body(
     body.family = config.family.iter().copied().collect();
     body.country = config.country;
     body.capacity = config.capacity();
-    if config.discovery.enabled && config.discovery.work_bits > 0 {
-        let (nonce, _) = find_work(&body.relay, 0, NonZeroU32::MAX, config.discovery.work_bits);
-        body.work = Some(nonce);
-    }
     Ok((identity, body))
 }
 
@@ -310,12 +317,12 @@ fn packets(config: &RelayConfig) -> Option<PacketSetup> {
 }
 
 /// Tells of the relays that are known, and of each new version.
-async fn follow(mut relays: KnownRelays, tell: impl Fn(Directory)) {
+async fn follow(mut relays: KnownRelays, tell: impl Fn(Arc<Directory>)) {
     let mut known = relays.watch();
-    tell(Directory::clone(&known.borrow_and_update()));
+    tell(Arc::clone(&known.borrow_and_update()));
     let telling = async move {
         while known.changed().await.is_ok() {
-            tell(Directory::clone(&known.borrow_and_update()));
+            tell(Arc::clone(&known.borrow_and_update()));
         }
     };
     tokio::select! {

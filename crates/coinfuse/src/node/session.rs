@@ -44,7 +44,7 @@ impl ClientSession {
         relays.gather(config.hops.into(), FIRST_RELAYS).await;
         let accounts = seed.derive(Purpose::Accounts);
         let settings = settings(config, spending.before());
-        let directory = Directory::clone(&relays.watch().borrow());
+        let directory = Arc::clone(&relays.watch().borrow());
         if directory.is_empty() {
             tracing::warn!("no relays are known yet");
         }
@@ -99,7 +99,7 @@ impl ClientSession {
 /// Tells the client of each new version.
 async fn tell(mut known: watch::Receiver<Arc<Directory>>, client: &Client) {
     while known.changed().await.is_ok() {
-        client.set_directory(Directory::clone(&known.borrow_and_update()));
+        client.set_directory(Arc::clone(&known.borrow_and_update()));
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) machine: RelayCircuit,
     /// The account's credit, until the circuit is over.
     lease: Option<Lease>,
+    /// What the relay's count of bytes has of this circuit.
+    counted: ByteCount,
     next: Option<NextLink>,
     /// Who waits for downstream credit.
     waiting: Option<Waker>,
@@ -48,6 +50,7 @@ impl Cell {
             state: Mutex::new(State {
                 machine,
                 lease: Some(lease),
+                counted: ByteCount::ZERO,
                 next: None,
                 waiting: None,
                 close: None,
@@ -72,7 +75,9 @@ impl Cell {
         let mut state = self.lock();
         state.close.get_or_insert(reason);
         state.settle();
+        let carried = state.count();
         drop(state);
+        self.relay.stats.carried(carried);
         self.over.cancel();
     }
 
@@ -141,9 +146,13 @@ impl Cell {
         self.lock().machine.poll_reading(now)
     }
 
-    /// Tells the ledger what the circuit has used so far.
+    /// Tells the ledger what the circuit has used so far, and the relay what it has carried.
     pub(super) fn record_use(&self) {
-        self.lock().record_use();
+        let mut state = self.lock();
+        state.record_use();
+        let carried = state.count();
+        drop(state);
+        self.relay.stats.carried(carried);
     }
 }
 
@@ -160,6 +169,15 @@ impl State {
         if let Some(lease) = &mut self.lease {
             lease.record(used);
         }
+    }
+
+    /// What was carried since this was last asked.
+    fn count(&mut self) -> ByteCount {
+        let reading = self.machine.credit().reading();
+        let carried = reading.up.saturating_add(reading.down);
+        let new = carried.saturating_sub(self.counted);
+        self.counted = carried;
+        new
     }
 
     /// Gives the account back, with what is left on it. Nothing is carried after this.

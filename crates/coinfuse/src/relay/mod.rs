@@ -226,16 +226,22 @@ impl Relay {
         }
     }
 
+    /// What it allows.
+    pub fn limits(&self) -> &RelayLimits {
+        &self.shared.limits
+    }
+
     /// Lets the relay pass packets on to these relays, and to no others, from now on. It knows none
     /// before.
-    pub fn set_directory(&self, directory: Directory) {
+    pub fn set_directory(&self, directory: impl Into<Arc<Directory>>) {
+        let directory = directory.into();
         if let Some(hub) = &self.shared.packets {
             hub.set_directory(directory);
         }
     }
 
     /// [`Self::set_directory`], for somebody who does not keep the relay.
-    pub(crate) fn directory_setter(&self) -> impl Fn(Directory) + Send + use<> {
+    pub(crate) fn directory_setter(&self) -> impl Fn(Arc<Directory>) + Send + use<> {
         let hub = self.shared.packets.as_ref().map(Arc::downgrade);
         move |directory| {
             if let Some(hub) = hub.as_ref().and_then(Weak::upgrade) {

@@ -1,6 +1,7 @@
 //! What a relay counts.
 
 use super::packets::PacketStats;
+use coinfuse_wire::ByteCount;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a relay has done since it started. No number of it is about a single client.
@@ -13,6 +14,8 @@ pub struct RelayStats {
     pub open_circuits: u64,
     /// Circuits made.
     pub circuits: u64,
+    /// Bytes of records from clients and to them, a second or so behind.
+    pub carried: ByteCount,
     /// Streams that ended here and reached their target.
     pub streams: u64,
     /// Streams that ended here and did not.
@@ -25,6 +28,7 @@ pub struct RelayStats {
 pub(super) struct Stats {
     circuits: AtomicU64,
     closed_circuits: AtomicU64,
+    carried: AtomicU64,
     streams: AtomicU64,
     failed_streams: AtomicU64,
 }
@@ -36,6 +40,10 @@ impl Stats {
 
     pub(super) fn circuit_closed(&self) {
         self.closed_circuits.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn carried(&self, bytes: ByteCount) {
+        self.carried.fetch_add(bytes.get(), Relaxed);
     }
 
     pub(super) fn stream(&self, reached: bool) {
@@ -53,6 +61,7 @@ impl Stats {
             open_links,
             open_circuits: circuits.saturating_sub(self.closed_circuits.load(Relaxed)),
             circuits,
+            carried: ByteCount::new(self.carried.load(Relaxed)),
             streams: self.streams.load(Relaxed),
             failed_streams: self.failed_streams.load(Relaxed),
             packets: PacketStats::default(),

@@ -2,6 +2,7 @@
 
 mod config_files;
 mod link_dialling;
+mod link_endings;
 mod link_pool;
 mod link_streams;
 mod logging_leaks;

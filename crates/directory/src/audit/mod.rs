@@ -60,12 +60,13 @@ use view::Seen;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditConfig {
     /// How long a descriptor may take to get around; 3 minutes. Relays that compare their
-    /// directories every 20 s with one other need less than 2, also if they are 10,000.
+    /// directories every 15 s with one other need less than 2, also if they are 10,000.
     pub grace: Duration,
     /// How many other sources at least have to list a relay before a source is blamed for not
     /// listing it; 2. More than half of the others have to, as well.
     pub witnesses: u32,
-    /// How long it counts what a source listed; 10 minutes.
+    /// How long it counts what a source listed; an hour, in which a client that compares all every 4
+    /// minutes gets round six sources twice.
     pub memory: Duration,
     /// After which time half of a suspicion is forgotten; an hour.
     pub half_life: Duration,
@@ -78,7 +79,7 @@ impl Default for AuditConfig {
         Self {
             grace: Duration::from_secs(3 * 60),
             witnesses: 2,
-            memory: Duration::from_secs(10 * 60),
+            memory: Duration::from_secs(3600),
             half_life: Duration::from_secs(3600),
             ban: Duration::from_secs(24 * 3600),
         }
@@ -241,7 +242,7 @@ impl Listed {
     fn update(&mut self, slot: Slot, seen: Seen, now: Instant, witnesses: u32) {
         match seen {
             Seen::Current => self.by.insert(slot),
-            Seen::Older | Seen::Missing => self.by.remove(slot),
+            Seen::Newer | Seen::Older | Seen::Missing => self.by.remove(slot),
         }
         if self.by.len() < witnesses {
             self.witnessed = None;
@@ -255,7 +256,7 @@ impl Finding {
     fn note(&mut self, relay: RelayId, seen: Seen) {
         self.judged += 1;
         match seen {
-            Seen::Current => {}
+            Seen::Current | Seen::Newer => {}
             Seen::Older => self.stale.push(relay),
             Seen::Missing => self.hidden.push(relay),
         }

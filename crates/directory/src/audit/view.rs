@@ -7,7 +7,7 @@ use crate::sync::{Bucket, BucketSet, Listings, Row};
 /// listed. Buckets that differ and were not listed are not known.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// Our verified directory, as it was when the summaries were compared.
+    /// Our verified directory, with what the source gave of what it listed.
     pub ours: &'a Directory,
     /// Where the source's summary differed from ours.
     pub differing: BucketSet,
@@ -18,8 +18,9 @@ pub struct View<'a> {
 /// How a source lists a descriptor that we have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// It, or a newer one.
     Current,
+    /// A newer one, which it did not give: that may be true or not.
+    Newer,
     Older,
     Missing,
 }
@@ -45,6 +46,7 @@ fn seen(ours: &Row, theirs: &[Row]) -> Seen {
     match theirs.binary_search_by_key(&ours.relay, |row| row.relay) {
         Err(_) => Seen::Missing,
         Ok(at) if ours.supersedes(&theirs[at]) => Seen::Older,
+        Ok(at) if theirs[at].supersedes(ours) => Seen::Newer,
         Ok(_) => Seen::Current,
     }
 }

@@ -3,6 +3,7 @@
 mod codec;
 mod guards;
 mod record;
+mod tend;
 mod weight;
 
 pub use guards::Guard;
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 ///
 /// Bounded: of more than [`MAX_RELAYS`](Self::MAX_RELAYS) relays the one not used for longest is
 /// forgotten.
+///
+/// The clock may go wrong: what it was told later than `now` by more than five minutes, it takes as
+/// seen at a time that nobody knows.
 ///
 /// ```
 /// use coinfuse_directory::History;
@@ -94,16 +98,22 @@ impl History {
         record.is_some_and(|record| record.is_resting(now))
     }
 
+    /// Whether a relay failed time after time lately, without a success between.
+    fn is_down(&self, relay: &RelayId, now: UnixTime) -> bool {
+        let record = self.relays.get(relay);
+        record.is_some_and(|record| record.is_down(now))
+    }
+
     fn record(&mut self, relay: &RelayId, now: UnixTime) -> &mut Record {
         if self.relays.len() >= Self::MAX_RELAYS && !self.relays.contains_key(relay) {
-            self.forget_oldest();
+            self.forget_oldest(now);
         }
         let new = || Record::new(now);
         self.relays.entry(*relay).or_insert_with(new)
     }
 
-    fn forget_oldest(&mut self) {
-        let used = |(_, record): &(&RelayId, &Record)| record.touched;
+    fn forget_oldest(&mut self, now: UnixTime) {
+        let used = |(_, record): &(&RelayId, &Record)| record.last_seen(now);
         let oldest = self.relays.iter().min_by_key(used).map(|(id, _)| *id);
         oldest.map(|relay| self.relays.remove(&relay));
     }

@@ -13,6 +13,18 @@ const SPEED_HALF_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long a relay rests after its first failure, and at most.
 const SHORT_REST: u64 = 30;
 const LONG_REST: u64 = 3600;
+/// After how many failures without a success a relay counts as down, and for how long after the
+/// last: nobody knows of a relay that was not tried for a day.
+const DOWN: u8 = 4;
+const DOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+/// How far a clock goes wrong by itself. What was seen later than that from now was seen by a clock
+/// that was ahead, and nobody knows when.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// How long ago it was; `None` if that cannot be known.
+fn age(then: UnixTime, now: UnixTime) -> Option<Duration> {
+    (then <= now.saturating_add(SKEW)).then(|| now.saturating_since(then))
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
@@ -72,17 +84,21 @@ impl Record {
         (self.speed > 0).then(|| ByteCount::new(self.speed))
     }
 
-    /// How much the measurement is worth, of 256.
+    /// How much the measurement is worth, of 256: nothing if nobody knows how old it is.
     pub(super) fn trust(&self, now: UnixTime) -> u64 {
-        let age = now.saturating_since(self.measured_at);
-        decayed(256, age, SPEED_HALF_LIFE).into()
+        let left = |age| decayed(256, age, SPEED_HALF_LIFE).into();
+        age(self.measured_at, now).map_or(0, left)
+    }
+
+    /// When something was seen of it last; at the beginning of time if nobody knows.
+    pub(super) fn last_seen(&self, now: UnixTime) -> UnixTime {
+        let known = age(self.touched, now).map(|_| self.touched);
+        known.unwrap_or_default()
     }
 
     /// How many of how many tries it passes, one success assumed.
     pub(super) fn odds(&self, now: UnixTime) -> (u64, u64) {
-        let age = now.saturating_since(self.touched);
-        let [passed, failed] =
-            [self.successes, self.failures].map(|tries| decayed(tries, age, TRY_HALF_LIFE));
+        let [passed, failed] = self.tries(now);
         let passed = u64::from(passed) + u64::from(ONE);
         (passed, passed + u64::from(failed))
     }
@@ -94,14 +110,24 @@ impl Record {
         let rest = SHORT_REST
             .saturating_mul(1 << doublings.min(30))
             .min(LONG_REST);
-        now.saturating_since(self.failed_at) < Duration::from_secs(rest)
+        let lately = |age| age < Duration::from_secs(rest);
+        age(self.failed_at, now).is_some_and(lately)
+    }
+
+    /// Whether it failed time after time, as opposed to once or twice.
+    pub(super) fn is_down(&self, now: UnixTime) -> bool {
+        let lately = |age| age < DOWN_FOR;
+        self.streak >= DOWN && age(self.failed_at, now).is_some_and(lately)
     }
 
     fn fade(&mut self, now: UnixTime) {
+        [self.successes, self.failures] = self.tries(now);
+        self.touched = now;
+    }
+
+    /// What is left of the tries that passed and failed.
+    fn tries(&self, now: UnixTime) -> [u32; 2] {
         let age = now.saturating_since(self.touched);
-        for tries in [&mut self.successes, &mut self.failures] {
-            *tries = decayed(*tries, age, TRY_HALF_LIFE);
-        }
-        self.touched = self.touched.max(now);
+        [self.successes, self.failures].map(|tries| decayed(tries, age, TRY_HALF_LIFE))
     }
 }

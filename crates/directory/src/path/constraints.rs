@@ -1,7 +1,7 @@
 //! What a path has to be like.
 
 use super::need::{ExitNeed, PacketNeed, Purse, Unfit};
-use crate::{AddressClass, Country, Coverage, Descriptor, MintUrl, Price, Suite};
+use crate::{AddressClass, Country, Coverage, Descriptor, MintUnit, MintUrl, Price, Suite};
 use coinfuse_wire::{RelayId, ServiceCode, UnixTime};
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 /// What a path has to be like. Without more than [`new`](Self::new), any distinct relays will do.
 ///
 /// ```
-/// use coinfuse_directory::{ExitNeed, PathConstraints, Price};
+/// use coinfuse_directory::{ExitNeed, MintUnit, PathConstraints, Price};
 /// use coinfuse_wire::Rate;
 ///
 /// let ceiling = Rate::from_msat_per_mib(200);
 /// let constraints = PathConstraints::new(3)
 ///     .exit_to(ExitNeed::Name { port: 443 })
 ///     .max_price(Price { up: ceiling, down: ceiling })
-///     .pay_with(["https://mint.example".parse()?])
+///     .pay_with([("https://mint.example".parse()?, MintUnit::Sat)])
 ///     .issuers_allowed(true);
 /// # Ok::<(), coinfuse_directory::MintUrlError>(())
 /// ```
@@ -98,9 +98,9 @@ impl PathConstraints {
         self
     }
 
-    /// Every hop takes the ecash of one of these mints, or carries for free. Adds to the mints
-    /// that were named before.
-    pub fn pay_with(mut self, mints: impl IntoIterator<Item = MintUrl>) -> Self {
+    /// Every hop takes the ecash of one of these mints, in the unit that the client has it in, or
+    /// carries for free. Adds to the mints that were named before.
+    pub fn pay_with(mut self, mints: impl IntoIterator<Item = (MintUrl, MintUnit)>) -> Self {
         self.purse.get_or_insert_default().mints.extend(mints);
         self
     }
@@ -158,6 +158,11 @@ impl PathConstraints {
         self.now.unwrap_or_default()
     }
 
+    /// Whether a relay is left out by its name.
+    pub(crate) fn excludes(&self, relay: &RelayId) -> bool {
+        self.excluded.contains(relay)
+    }
+
     /// Whether a relay can stand before the last hop.
     pub(crate) fn may_carry(&self, relay: &Descriptor) -> bool {
         self.check_middle(relay).is_ok()
@@ -192,7 +197,7 @@ impl PathConstraints {
     fn check_terms(&self, relay: &Descriptor) -> Result<(), Unfit> {
         let relay_speaks = |suites: &Vec<Suite>| suites.iter().any(|s| relay.suites.contains(s));
         let unwanted = |country: &Country| self.countries.contains(country);
-        if self.excluded.contains(&relay.relay) || relay.country.as_ref().is_some_and(unwanted) {
+        if self.excludes(&relay.relay) || relay.country.as_ref().is_some_and(unwanted) {
             return Err(Unfit::Excluded);
         }
         if !self.now.is_none_or(|now| relay.is_fresh(now)) {

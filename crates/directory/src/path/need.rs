@@ -1,6 +1,6 @@
 //! What a single hop is needed for, and what can be in its way.
 
-use crate::{MintOffer, MintUrl, PacketOffer, PacketPrice};
+use crate::{MintOffer, MintUnit, MintUrl, PacketOffer, PacketPrice};
 use coinfuse_wire::{Msat, PacketSize, UnixTime};
 use core::fmt;
 use core::net::IpAddr;
@@ -67,13 +67,14 @@ impl PacketNeed {
 /// Which ecash the client has or would buy.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Purse {
-    pub(super) mints: BTreeSet<MintUrl>,
+    pub(super) mints: BTreeSet<(MintUrl, MintUnit)>,
     pub(super) issuers: bool,
 }
 
 impl Purse {
     pub(super) fn pays(&self, offer: &MintOffer) -> bool {
-        (self.issuers && offer.issuer) || self.mints.contains(&offer.url)
+        let is_ours = |(url, unit): &(MintUrl, MintUnit)| *url == offer.url && *unit == offer.unit;
+        (self.issuers && offer.issuer) || self.mints.iter().any(is_ours)
     }
 }
 

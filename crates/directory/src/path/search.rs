@@ -7,10 +7,11 @@ use super::{Path, PathConstraints};
 use crate::draw::Draw;
 use crate::{Coverage, Descriptor, Price};
 use coinfuse_wire::Rate;
+use core::cell::Cell;
 use std::sync::Arc;
 
-/// How many relays are tried for the places before one last hop, and before all of them, until the
-/// search is given up. It matters only where hardly any relays can share a path.
+/// How many relays are tried for the places before one last hop, and how many in all, the last hops
+/// counted, until the search is given up. It matters only where hardly any relays can share a path.
 const TRIES_PER_LAST: u32 = 64;
 const TRIES: u32 = 512;
 
@@ -51,14 +52,26 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A path that starts at the guard, if one is given.
-    pub(super) fn path(&mut self, guard: Option<&'a Arc<Descriptor>>) -> Option<Path> {
+    /// A path that starts at the first of the guards that will do, if some are given.
+    pub(super) fn path(&mut self, guards: &[&'a Arc<Descriptor>]) -> Option<Path> {
+        if guards.is_empty() {
+            return self.path_from(None, TRIES);
+        }
+        let tries = TRIES / guards.len() as u32;
+        let mut guards = guards.iter().copied();
+        guards.find_map(|guard| self.path_from(Some(guard), tries))
+    }
+
+    fn path_from(&mut self, guard: Option<&'a Arc<Descriptor>>, mut tries: u32) -> Option<Path> {
         let guards = usize::from(guard.is_some());
         let mut chosen = Vec::from_iter(guard);
-        let mut tries = TRIES;
         for coverage in [Coverage::Most, Coverage::Listed] {
             let mut lasts = self.candidates.lasts.clone();
-            while let Some(last) = self.take_last(&mut lasts, &chosen, coverage) {
+            while let Some(left) = tries.checked_sub(1) {
+                let Some(last) = self.take_last(&mut lasts, &chosen, coverage) else {
+                    break;
+                };
+                tries = left;
                 chosen.push(last);
                 if self.fill_before_last(&mut chosen, &mut tries) {
                     let last = chosen.remove(guards);
@@ -72,9 +85,6 @@ impl<'a> Search<'a> {
     }
 
     fn fill_before_last(&mut self, chosen: &mut Chosen<'a>, tries: &mut u32) -> bool {
-        if !self.can_be_filled(chosen) {
-            return false;
-        }
         let mut left = TRIES_PER_LAST.min(*tries);
         *tries -= left;
         let filled = self.fill(chosen, &mut left);
@@ -87,6 +97,9 @@ impl<'a> Search<'a> {
         self.found = self.found.max(Some(chosen.len() - 1));
         if chosen.len() == self.rules.constraints.hops {
             return true;
+        }
+        if *tries == 0 {
+            return false;
         }
         let mut free = self.candidates.middles.clone();
         while let Some(left) = tries.checked_sub(1) {
@@ -114,31 +127,42 @@ impl<'a> Search<'a> {
         Weighted::take_fit(from, &mut self.draw, fits).map(|one| one.relay)
     }
 
+    /// A last hop before which the places can be filled, as far as operators go.
     fn take_last(
         &mut self,
         from: &mut Vec<Weighted<'a>>,
         chosen: &Chosen<'a>,
         coverage: Coverage,
     ) -> Option<&'a Arc<Descriptor>> {
-        let rules = &self.rules;
+        let (rules, found) = (&self.rules, Cell::new(self.found));
+        let needed = rules.constraints.hops - chosen.len() - 1;
         let fits = |relay: &Descriptor| {
-            rules.allow(relay, chosen) && rules.constraints.check_last(relay) == Ok(coverage)
+            if !rules.allow(relay, chosen) || rules.constraints.check_last(relay) != Ok(coverage) {
+                return false;
+            }
+            let free = free_operators(&self.operators, chosen, relay);
+            if free < needed {
+                found.set(found.get().max(Some(chosen.len() + free)));
+            }
+            free >= needed
         };
-        Weighted::take_fit(from, &mut self.draw, fits).map(|one| one.relay)
+        let last = Weighted::take_fit(from, &mut self.draw, fits).map(|one| one.relay);
+        self.found = found.get();
+        last
     }
+}
 
-    /// Whether there are operators enough for the other places. Each relay takes one away, whichever
-    /// it is, so where only operators matter nothing that passes here leads nowhere.
-    fn can_be_filled(&mut self, chosen: &Chosen<'a>) -> bool {
-        let is_free =
-            |relay: &&&Arc<Descriptor>| !chosen.iter().any(|other| same_operator(relay, other));
-        let free = self.operators.iter().filter(is_free).count();
-        let needed = self.rules.constraints.hops - chosen.len();
-        if free < needed {
-            self.found = self.found.max(Some(chosen.len() - 1 + free));
-        }
-        free >= needed
-    }
+/// How many of the operators are left for the other places. Each relay takes one away, whichever it
+/// is, so where only operators matter, nothing leads nowhere that leaves enough.
+fn free_operators(
+    operators: &[&Arc<Descriptor>],
+    chosen: &[&Arc<Descriptor>],
+    last: &Descriptor,
+) -> usize {
+    let is_free = |one: &&&Arc<Descriptor>| {
+        !same_operator(one, last) && !chosen.iter().any(|other| same_operator(one, other))
+    };
+    operators.iter().filter(is_free).count()
 }
 
 /// As many fitting relays of distinct operators as a path has hops, and how many were looked at.

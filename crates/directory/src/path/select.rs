@@ -55,17 +55,14 @@ pub fn select_path(
     let candidates = Candidates::gather(directory, constraints, history);
     let mut search = Search::new(constraints, candidates, seed);
     let guarded = constraints.guarded && hops > 1 && !history.guards().is_empty();
-    let path = if !guarded {
-        search.path(None)
-    } else {
-        let guards = usable_guards(directory, constraints, history);
-        if guards.is_empty() {
-            return Err(no_guard(directory, constraints));
-        }
-        guards
-            .into_iter()
-            .find_map(|guard| search.path(Some(guard)))
+    let guards = match guarded {
+        true => usable_guards(directory, constraints, history),
+        false => Vec::new(),
     };
+    if guarded && guards.is_empty() {
+        return Err(no_guard(directory, constraints));
+    }
+    let path = search.path(&guards);
     path.ok_or_else(|| no_path(directory, constraints, search.found))
 }
 

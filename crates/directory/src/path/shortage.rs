@@ -86,8 +86,9 @@ pub enum SelectError {
     /// No relay will do as the last hop: relax the constraints, or learn of more relays.
     #[error("no relay for the last hop: {0}")]
     NoLastHop(Shortage),
-    /// None of the [guards](crate::Guard) will do as the first hop: tend
-    /// [them](crate::History::tend_guards), or relax the constraints.
+    /// None of the [guards](crate::Guard) will do as the first hop: [tend
+    /// them](crate::History::tend_guards), or relax the constraints. It can take days until there
+    /// is another.
     #[error("no guard for the first hop: {0}")]
     NoGuard(Shortage),
     /// There are too few relays that can share a path for the hops before it.

@@ -75,6 +75,12 @@ impl BucketSet {
         self.0.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
+    /// What is in this set, and not in the other one.
+    pub fn without(&self, other: &Self) -> Self {
+        let left = |bucket: &Bucket| !other.contains(*bucket);
+        self.iter().filter(left).collect()
+    }
+
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY

@@ -143,6 +143,12 @@ impl Listings {
         self.iter().flat_map(Listing::rows)
     }
 
+    /// Takes in others, of other buckets.
+    pub fn extend(&mut self, others: Self) {
+        self.listings.extend(others.listings);
+        self.listings.sort_by_key(|listing| listing.bucket);
+    }
+
     /// Which buckets they are of.
     pub fn buckets(&self) -> BucketSet {
         self.iter().map(Listing::bucket).collect()

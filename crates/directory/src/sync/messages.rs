@@ -1,6 +1,7 @@
 //! Questions about a directory, and answers.
 
 use super::bucket::BucketSet;
+use super::journal::{Changes, Cursor};
 use super::listing::Listings;
 use super::raw::RawDescriptor;
 use super::summary::Summary;
@@ -30,6 +31,9 @@ pub enum Request {
     /// Kind 5: which relay are you? A descriptor names a peer as its source; only that peer can say
     /// that it is the relay's. Answered by [`Answer::Relay`].
     Who,
+    /// Kind 6: what changed since? A [`Cursor`] that this side gave, or nothing to get one. Answered
+    /// by [`Answer::Changes`].
+    Changes(Option<Cursor>),
 }
 
 impl Request {
@@ -63,6 +67,10 @@ impl Encode for Request {
                 put_list(out, descriptors.iter(), Self::MAX_PUBLISHED);
             }
             Self::Who => out.u8(5),
+            Self::Changes(since) => {
+                out.u8(6);
+                since.iter().for_each(|since| out.value(since));
+            }
         }
     }
 }
@@ -75,6 +83,8 @@ impl Decode for Request {
             3 => decode_ids(reader).map(Self::Descriptors),
             4 => read_list(reader, Self::MAX_PUBLISHED, "published").map(Self::Publish),
             5 => Ok(Self::Who),
+            6 if reader.is_empty() => Ok(Self::Changes(None)),
+            6 => Cursor::decode(reader).map(Some).map(Self::Changes),
             got => Err(unknown("directory request", got)),
         }
     }
@@ -106,6 +116,8 @@ pub enum Answer {
     Busy,
     /// Kind 6, to [`Request::Who`]: the relay's name, or nothing.
     Relay(Option<RelayId>),
+    /// Kind 7, to [`Request::Changes`].
+    Changes(Changes),
 }
 
 impl Answer {
@@ -124,6 +136,7 @@ impl Answer {
             }
             (Self::Descriptors(found), Request::Descriptors(ids)) => found.len() <= ids.len(),
             (Self::Published(new), Request::Publish(all)) => usize::from(*new) <= all.len(),
+            (Self::Changes(changes), Request::Changes(since)) => changes.can_follow(*since),
             _ => false,
         }
     }
@@ -161,6 +174,10 @@ impl Encode for Answer {
                 out.u8(6);
                 relay.iter().for_each(|relay| out.value(relay));
             }
+            Self::Changes(changes) => {
+                out.u8(7);
+                out.value(changes);
+            }
         }
     }
 }
@@ -175,6 +192,7 @@ impl Decode for Answer {
             5 => Ok(Self::Busy),
             6 if reader.is_empty() => Ok(Self::Relay(None)),
             6 => RelayId::decode(reader).map(Some).map(Self::Relay),
+            7 => Changes::decode(reader).map(Self::Changes),
             got => Err(unknown("directory answer", got)),
         }
     }
@@ -182,7 +200,8 @@ impl Decode for Answer {
 
 impl Directory {
     /// The answer that follows from what is in the directory; `None` to [`Request::Publish`], which
-    /// the caller has to check and take in, and to [`Request::Who`].
+    /// the caller has to check and take in, to [`Request::Who`], and to [`Request::Changes`], for
+    /// which there has to be a [`Journal`](super::Journal).
     pub fn answer(&self, request: &Request) -> Option<Answer> {
         match request {
             Request::Summary => Some(Answer::Summary(Summary::of(self))),
@@ -193,7 +212,7 @@ impl Directory {
                     known.map(|one| (&**one).into()).collect(),
                 ))
             }
-            Request::Publish(_) | Request::Who => None,
+            Request::Publish(_) | Request::Who | Request::Changes(_) => None,
         }
     }
 }

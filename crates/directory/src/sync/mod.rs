@@ -9,6 +9,9 @@
 //! hashes: with a few hundred throw-away names anybody could make that come out as he likes, and so
 //! keep two honest directories from noticing that they differ.
 //!
+//! Who has compared once can ask for the [`Changes`] since, and needs no summary as long as the other
+//! side tells all of them: that costs only what changed. For this a node keeps a [`Journal`].
+//!
 //! ```
 //! # use coinfuse_directory::{DescriptorBody, Identity, LinkKey, OnionKey, RelayKeys, VoucherKey};
 //! # let keys = RelayKeys {
@@ -42,12 +45,14 @@
 //! ```
 
 mod bucket;
+mod journal;
 mod listing;
 mod messages;
 mod raw;
 mod summary;
 
 pub use bucket::{Bucket, BucketSet};
+pub use journal::{Changes, Cursor, Journal};
 pub use listing::{Difference, Listing, Listings, Row};
 pub use messages::{Answer, Request};
 pub use raw::RawDescriptor;

@@ -100,6 +100,19 @@ fn a_source_that_hands_out_old_descriptors_is_noticed() {
 }
 
 #[test]
+fn who_lists_newer_ones_than_it_gives_is_no_witness() {
+    let ours = directory(0..40, 7);
+    let mut audit = Audit::new(AuditConfig::default());
+    for now in [0, 300] {
+        for liar in HONEST {
+            hear(&mut audit, liar, &ours, &directory(0..40, 8), now);
+        }
+    }
+    let finding = hear(&mut audit, "dave", &ours, &directory(0..20, 7), 300);
+    assert_eq!(finding.judged, 0);
+}
+
+#[test]
 fn news_has_a_grace_time_to_get_around() {
     let (old, new) = (directory(0..40, 1), directory(0..41, 2));
     let mut audit = audit_of(&old);
@@ -145,7 +158,7 @@ fn one_witness_is_none() {
 fn what_was_listed_long_ago_is_no_witness() {
     let ours = directory(0..40, 1);
     let mut audit = audit_of(&ours);
-    let finding = hear(&mut audit, "dave", &ours, &Directory::new(), 200 + 601);
+    let finding = hear(&mut audit, "dave", &ours, &Directory::new(), 200 + 3601);
     assert_eq!(finding.judged, 0);
 }
 

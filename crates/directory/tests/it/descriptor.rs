@@ -4,7 +4,7 @@ use crate::{NOW, identity, keys, relay};
 use coinfuse_directory::{
     BlindedId, BuildError, Descriptor, DescriptorBody, DescriptorError, Load, MintOffer, MintUnit,
     PacketKey, PacketOffer, PacketPrice, PeerKey, Price, SourceOffer, Suite, UnverifiedDescriptor,
-    WorkNonce, work_bits,
+    VoucherKey, WorkNonce, work_bits,
 };
 use coinfuse_wire::{ByteCount, DecodeError, Msat, Rate, ServiceCode, UnixTime};
 use core::time::Duration;
@@ -185,6 +185,31 @@ fn fields_out_of_bounds_are_refused_before_they_are_signed() {
         matches!(wordy, BuildError::TooLong { got } if got > 4096),
         "{wordy:?}"
     );
+}
+
+/// Nobody could pay such a relay, and it would be drawn as a guard all the same.
+#[test]
+fn keys_that_are_no_points_on_the_curve_are_refused() {
+    // No square is x^3 + 7 for this x; the second is no compressed point; the third is no number of the
+    // field.
+    for bad in [[3; 33], [4; 33], [0xff; 33]] {
+        let body = full().body().clone();
+        let signed = |body: DescriptorBody| body.sign(&identity(1)).map(drop);
+        let refused = |what| Err(BuildError::Field(DecodeError::Invalid { what }));
+        let mut voucher = body.clone();
+        voucher.keys.voucher = VoucherKey::new(bad);
+        assert_eq!(signed(voucher), refused("VoucherKey"));
+        let mut packets = body;
+        packets.packets.as_mut().unwrap().key = PacketKey::new(bad);
+        assert_eq!(signed(packets), refused("PacketKey"));
+    }
+    // And who signs it all the same is not read.
+    let made = full();
+    let mut bytes = made.as_bytes().to_vec();
+    let at = bytes.windows(33).position(|key| key == [2; 33]).unwrap();
+    bytes[at] = 4;
+    let invalid = DecodeError::Invalid { what: "VoucherKey" };
+    assert_eq!(read(&bytes).unwrap_err(), invalid);
 }
 
 #[test]

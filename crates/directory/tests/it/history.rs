@@ -92,6 +92,46 @@ fn reliability_is_the_share_of_tries_that_passed_with_one_more() {
     );
 }
 
+#[test]
+fn a_clock_that_was_ahead_once_spoils_nothing() {
+    let later = |secs| NOW.saturating_add(Duration::from_secs(secs));
+    let ahead = later(365 * 24 * 3600);
+    let mut history = History::new();
+    let slow = relay(1, |body| body.capacity = Some(ByteCount::from_mib(8)));
+    history.measured(&id(1), ByteCount::new(70_000), ahead);
+    history.failed(&id(1), ahead);
+    assert!(history.is_resting(&id(1), ahead));
+    // Nobody knows when that was, so the failure counts, and does not keep the relay resting.
+    assert!(!history.is_resting(&id(1), NOW));
+    assert_eq!(history.reliability(&id(1), NOW), Some(500));
+    assert_eq!(history.weight(&slow, NOW), 4 << 20);
+    // What is seen from now on is known, and fades.
+    history.measured(&id(1), ByteCount::new(70_000), NOW);
+    history.failed(&id(1), NOW);
+    assert_eq!(history.reliability(&id(1), NOW), Some(333));
+    assert!(history.weight(&slow, NOW) < 70_000);
+    assert!(history.is_resting(&id(1), NOW) && !history.is_resting(&id(1), later(3600)));
+    assert_eq!(
+        history.reliability(&id(1), later(40 * 24 * 3600)),
+        Some(1000)
+    );
+    // A clock that is set back by a minute makes no difference.
+    let back = UnixTime::from_secs(NOW.secs() - 60);
+    assert!(history.is_resting(&id(1), back));
+}
+
+#[test]
+fn who_was_used_while_the_clock_was_ahead_is_forgotten_first() {
+    let number = |n: u32| RelayId::new(core::array::from_fn(|i| n.to_be_bytes()[i % 4]));
+    let ahead = NOW.saturating_add(Duration::from_secs(365 * 24 * 3600));
+    let mut history = History::new();
+    let most = History::MAX_RELAYS as u32;
+    history.succeeded(&number(0), ahead);
+    (1..=most).for_each(|n| history.succeeded(&number(n), NOW));
+    let known = |n| history.reliability(&number(n), NOW).is_some();
+    assert_eq!([0, 1, most].map(known), [false, true, true]);
+}
+
 proptest! {
     #[test]
     fn reading_a_history_is_total_and_canonical(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -6,11 +6,13 @@ mod audit;
 mod descriptor;
 mod guards;
 mod history;
+mod journal;
 mod path;
 mod path_of_packets;
 mod policy;
 mod snapshot;
 mod sync;
+mod tending;
 mod text;
 mod weights;
 

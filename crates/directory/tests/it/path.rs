@@ -156,7 +156,7 @@ fn what_is_missing_is_counted_by_its_reason() {
     ]);
     let constraints = PathConstraints::new(3)
         .max_price(price(100))
-        .pay_with(["http://mint.example".parse().unwrap()])
+        .pay_with([("http://mint.example".parse().unwrap(), MintUnit::Msat)])
         .suites([Suite::AES, Suite::CHACHA])
         .fresh_at(UnixTime::from_secs(NOW.secs() + 10))
         .exclude([id(7)]);
@@ -170,24 +170,23 @@ fn what_is_missing_is_counted_by_its_reason() {
 
 #[test]
 fn every_hop_can_be_paid() {
-    let paid = |number, url: &str, issuer| {
+    let paid = |number, url: &str, unit, issuer| {
         relay(number, |body| {
             body.price = price(50);
             let url = url.parse().unwrap();
-            body.mints = vec![MintOffer {
-                url,
-                unit: MintUnit::Sat,
-                issuer,
-            }];
+            body.mints = vec![MintOffer { url, unit, issuer }];
         })
     };
     let directory = directory([
-        paid(1, "http://mint.example", false),
-        paid(2, "http://own.example", true),
-        paid(3, "http://other.example", false),
+        paid(1, "http://mint.example", MintUnit::Sat, false),
+        paid(2, "http://own.example", MintUnit::Sat, true),
+        paid(3, "http://other.example", MintUnit::Sat, false),
         relay(4, |_| {}), // carries for free
+        // Our mint, and not our ecash.
+        paid(5, "http://mint.example", MintUnit::Msat, false),
     ]);
-    let ours = || PathConstraints::new(1).pay_with(["http://MINT.example/".parse().unwrap()]);
+    let mint = || "http://MINT.example/".parse().unwrap();
+    let ours = || PathConstraints::new(1).pay_with([(mint(), MintUnit::Sat)]);
     assert_eq!(
         last_hops(&directory, &ours()),
         BTreeSet::from([id(1), id(4)])
@@ -196,7 +195,7 @@ fn every_hop_can_be_paid() {
         last_hops(&directory, &ours().issuers_allowed(true)),
         BTreeSet::from([id(1), id(2), id(4)])
     );
-    assert_eq!(last_hops(&directory, &PathConstraints::new(1)).len(), 4);
+    assert_eq!(last_hops(&directory, &PathConstraints::new(1)).len(), 5);
 }
 
 #[test]

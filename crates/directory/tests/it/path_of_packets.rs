@@ -166,7 +166,7 @@ fn what_must_be_paid_is_the_packet_and_not_the_bytes_of_circuits() {
         })
     };
     let directory = directory([foreign(1, 50, 0), foreign(2, 0, 16)]);
-    let constraints = PathConstraints::new(1).pay_with([url()]);
+    let constraints = PathConstraints::new(1).pay_with([(url(), MintUnit::Msat)]);
     assert_eq!(
         places(&directory, &constraints),
         [BTreeSet::from([id(2)])],

@@ -250,7 +250,8 @@ fn rare_last_hops_are_spared_elsewhere_and_used_where_nothing_else_is() {
 fn weights_have_no_overflow() {
     let mut history = History::new();
     for _ in 0..1000 {
-        history.measured(&id(1), ByteCount::MAX, UnixTime::from_secs(u64::MAX));
+        history.measured(&id(1), ByteCount::MAX, NOW);
+        history.succeeded(&id(1), UnixTime::from_secs(u64::MAX));
         history.succeeded(&id(1), UnixTime::from_secs(0));
     }
     let most = history.weight(&claiming(1, ByteCount::MAX), NOW);

@@ -1,18 +1,26 @@
 //! The relays that a node knows, and which of them it has room for.
 
+mod gone;
+mod probe;
 mod rank;
 mod waiting;
+mod witness;
 
+pub(crate) use probe::Probe;
 pub(crate) use rank::{Rank, Subnet};
+pub(crate) use witness::Lists;
 
 use crate::keys::relay_hash;
-use coinfuse_directory::sync::{Row, Summary};
-use coinfuse_directory::{Descriptor, Directory, SourceOffer};
+use coinfuse_directory::sync::{Bucket, BucketSet, Changes, Cursor, Journal, Row, Summary};
+use coinfuse_directory::{AddressClass, Descriptor, Directory};
 use coinfuse_wire::{RelayId, UnixTime};
+use core::net::SocketAddr;
+use gone::Gone;
 use rank::Seat;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use waiting::Waiting;
+use witness::Witnesses;
 
 /// How many relays without a place are remembered.
 const MAX_WAITING: usize = 1024;
@@ -28,7 +36,7 @@ pub(crate) enum Admission {
     Unchanged,
     /// Others have the places that there are for relays like it.
     Waiting,
-    /// It has no address that this node would go to.
+    /// It has no address, or one that this node would not go to.
     Nowhere,
 }
 
@@ -36,6 +44,11 @@ impl Admission {
     /// Whether it is worth telling others.
     pub(crate) fn is_news(self) -> bool {
         matches!(self, Self::Added | Self::Replaced)
+    }
+
+    /// Whether there is no place for it.
+    pub(crate) fn is_placeless(self) -> bool {
+        matches!(self, Self::Waiting | Self::Nowhere)
     }
 }
 
@@ -54,6 +67,7 @@ pub(crate) struct BookLimits {
 #[derive(Debug)]
 pub(crate) struct Book {
     directory: Directory,
+    journal: Journal,
     limits: BookLimits,
     own: Option<RelayId>,
     seats: HashMap<RelayId, Seat>,
@@ -61,13 +75,21 @@ pub(crate) struct Book {
     by_subnet: HashMap<Subnet, BTreeSet<Seat>>,
     by_hash: HashMap<[u8; 32], RelayId>,
     waiting: Waiting,
+    gone: Gone,
+    witnesses: Witnesses,
+    /// Who was looked for last, of all that have a place.
+    probed: Option<Seat>,
     summary: Option<Summary>,
     version: u64,
+    /// The version with which each bucket changed last.
+    changed: [u64; Bucket::COUNT],
 }
 
 impl Book {
-    pub(crate) fn new(limits: BookLimits) -> Self {
+    /// An empty one; `run` is random, and names its journal.
+    pub(crate) fn new(limits: BookLimits, run: u64) -> Self {
         Self {
+            journal: Journal::new(run),
             directory: Directory::with_limit(limits.relays),
             limits,
             own: None,
@@ -76,8 +98,12 @@ impl Book {
             by_subnet: HashMap::new(),
             by_hash: HashMap::new(),
             waiting: Waiting::new(MAX_WAITING),
+            gone: Gone::default(),
+            witnesses: Witnesses::default(),
+            probed: None,
             summary: None,
             version: 0,
+            changed: [0; Bucket::COUNT],
         }
     }
 
@@ -88,6 +114,13 @@ impl Book {
     /// Grows with each change.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What has changed since a version.
+    pub(crate) fn changed_since(&self, version: u64) -> BucketSet {
+        let changed = Bucket::all().zip(&self.changed);
+        let later = changed.filter(|(_, changed)| **changed > version);
+        later.map(|(bucket, _)| bucket).collect()
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -102,6 +135,11 @@ impl Book {
             .clone()
     }
 
+    /// What came into the directory since, as far as that can be told.
+    pub(crate) fn changes(&self, since: Option<Cursor>) -> Changes {
+        self.journal.since(since)
+    }
+
     /// The descriptor whose record has this name.
     pub(crate) fn by_hash(&self, hash: &[u8; 32]) -> Option<&Arc<Descriptor>> {
         self.directory.get(self.by_hash.get(hash)?)
@@ -110,6 +148,7 @@ impl Book {
     /// Whether a descriptor that somebody lists is worth asking for.
     pub(crate) fn wants(&self, row: &Row) -> bool {
         !self.waiting.covers(row)
+            && !self.gone.covers(row)
             && self
                 .directory
                 .get(&row.relay)
@@ -124,7 +163,8 @@ impl Book {
 
     /// Takes in a descriptor that was verified.
     pub(crate) fn admit(&mut self, descriptor: Arc<Descriptor>) -> Admission {
-        let reached = self.was_reached(&descriptor);
+        let row = Row::of(&descriptor);
+        let reached = self.was_reached(&descriptor) || self.witnesses.list(&row);
         self.admit_as(descriptor, reached)
     }
 
@@ -144,6 +184,7 @@ impl Book {
         };
         let before = self.leave(&relay);
         self.waiting.remove(&relay);
+        self.gone.remove(&relay);
         if !self.make_room(&seat) {
             self.waiting.push(descriptor);
             return Admission::Waiting;
@@ -153,23 +194,6 @@ impl Book {
             Some(_) => Admission::Replaced,
             None => Admission::Added,
         }
-    }
-
-    /// Notes that a relay was reached where it says it is; it may get a place for that.
-    pub(crate) fn reached(&mut self, relay: &RelayId) -> Admission {
-        if self.is_reached(relay) {
-            return Admission::Unchanged;
-        }
-        let known = self.leave(relay).or_else(|| self.waiting.remove(relay));
-        match known {
-            Some(descriptor) => self.admit_as(descriptor, true),
-            None => Admission::Unchanged,
-        }
-    }
-
-    /// Whether that was noted of a relay that has a place.
-    pub(crate) fn is_reached(&self, relay: &RelayId) -> bool {
-        self.rank(relay).is_some_and(Rank::reached)
     }
 
     /// Forgets what does not hold any more; who waited takes the places. Says whether anything
@@ -182,7 +206,9 @@ impl Book {
             .map(|descriptor| descriptor.relay)
             .collect();
         for relay in &expired {
-            self.leave(relay);
+            if let Some(descriptor) = self.leave(relay) {
+                self.gone.push(&descriptor, now);
+            }
         }
         if !expired.is_empty() {
             for descriptor in self.waiting.take_fresh(now) {
@@ -190,28 +216,6 @@ impl Book {
             }
         }
         !expired.is_empty()
-    }
-
-    /// A relay whose place is contested, and where it says that it can be reached: one that waits, or
-    /// the last of those it waits behind.
-    pub(crate) fn next_probe(&mut self, incumbent: bool) -> Option<(RelayId, SourceOffer)> {
-        let waiting = Arc::clone(self.waiting.rotate()?);
-        let subnet = self.subnet_of(&waiting)?;
-        let relay = match incumbent {
-            false => waiting,
-            true => {
-                let last = self.by_subnet.get(&subnet)?.first()?;
-                Arc::clone(self.directory.get(&last.relay)?)
-            }
-        };
-        if self.was_reached(&relay) {
-            return None;
-        }
-        let mut source = relay.source.clone()?;
-        source
-            .addresses
-            .retain(|address| Subnet::of(address.ip()) == subnet);
-        (!source.addresses.is_empty()).then_some((relay.relay, source))
     }
 
     /// The rank of a relay in the directory.
@@ -225,10 +229,21 @@ impl Book {
         self.subnet_of(known.or_else(|| self.waiting.get(relay))?)
     }
 
+    /// An address of a descriptor that is not on the public Internet, where it has to be: whoever uses
+    /// the relay goes to it, and would be sent into his own network.
+    pub(crate) fn unfit(&self, descriptor: &Descriptor) -> Option<SocketAddr> {
+        let unfit = |address: &&SocketAddr| {
+            !(self.limits.private || AddressClass::of(address.ip()).is_global())
+        };
+        descriptor.addresses.iter().find(unfit).copied()
+    }
+
     /// The subnet that a descriptor counts for: that of the preferred address.
     fn subnet_of(&self, descriptor: &Descriptor) -> Option<Subnet> {
-        let subnet = Subnet::of(descriptor.addresses.first()?.ip());
-        (self.limits.private || subnet.is_public()).then_some(subnet)
+        let first = descriptor.addresses.first()?;
+        self.unfit(descriptor)
+            .is_none()
+            .then(|| Subnet::of(first.ip()))
     }
 
     /// Whether the relay was reached in the subnet that this descriptor names.
@@ -262,19 +277,21 @@ impl Book {
     }
 
     fn enter(&mut self, seat: Seat, descriptor: Arc<Descriptor>) {
-        let relay = seat.relay;
+        let (relay, row) = (seat.relay, Row::of(&descriptor));
         if self.directory.insert(descriptor).is_err() {
             return;
         }
+        self.journal.came(row);
         self.seats.insert(relay, seat);
         self.by_rank.insert(seat);
         self.by_subnet.entry(seat.subnet).or_default().insert(seat);
         self.by_hash.insert(relay_hash(&relay), relay);
-        self.changed();
+        self.changed(&relay);
     }
 
     fn leave(&mut self, relay: &RelayId) -> Option<Arc<Descriptor>> {
         let descriptor = self.directory.remove(relay)?;
+        self.journal.left(relay);
         if let Some(seat) = self.seats.remove(relay) {
             self.by_rank.remove(&seat);
             if let Some(neighbours) = self.by_subnet.get_mut(&seat.subnet) {
@@ -285,13 +302,30 @@ impl Book {
             }
         }
         self.by_hash.remove(&relay_hash(relay));
-        self.changed();
+        self.changed(relay);
         Some(descriptor)
     }
 
-    fn changed(&mut self) {
+    /// Gives a relay that has a place the other rank: as reached if it was not, and the other way
+    /// round.
+    fn turn_rank(&mut self, relay: &RelayId) {
+        let Some(seat) = self.seats.get_mut(relay) else {
+            return;
+        };
+        let before = *seat;
+        seat.rank = before.rank.turned();
+        self.by_rank.remove(&before);
+        self.by_rank.insert(*seat);
+        if let Some(neighbours) = self.by_subnet.get_mut(&seat.subnet) {
+            neighbours.remove(&before);
+            neighbours.insert(*seat);
+        }
+    }
+
+    fn changed(&mut self, relay: &RelayId) {
         self.summary = None;
         self.version += 1;
+        self.changed[usize::from(Bucket::of(relay).get())] = self.version;
     }
 }
 

@@ -9,14 +9,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// How much speaks for a relay; the larger stays.
 ///
 /// All honest nodes come to the same order, but for what they have seen with their own eyes. A relay
-/// that somebody reached where it says it is goes before those that only say so: else throw-away
-/// identities could claim a stranger's network and push him out. Then counts the work in the name,
-/// and the name itself decides in the end.
+/// that was reached where it says it is goes before those that only say so: else throw-away
+/// identities could claim a stranger's network and push him out, with some work if need be. A client,
+/// which goes nowhere to see, takes the word of most of its sources for that. Then counts the work in
+/// the name, and the name itself decides in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     /// It is our own.
     own: bool,
-    /// It was reached in the subnet that it says it is in.
+    /// It was reached in the subnet that it says it is in, or, for a client, most sources list it.
     reached: bool,
     /// Bits of work.
     work: u32,
@@ -34,9 +35,22 @@ impl Rank {
         }
     }
 
-    /// Whether the relay was reached.
+    /// Whether the relay was reached, by us or, for a client, by others.
     pub(crate) fn reached(self) -> bool {
         self.reached
+    }
+
+    /// Whether it is our own.
+    pub(super) fn is_own(self) -> bool {
+        self.own
+    }
+
+    /// The same but for whether the relay was reached, which is the other way round.
+    pub(super) fn turned(self) -> Self {
+        Self {
+            reached: !self.reached,
+            ..self
+        }
     }
 }
 

@@ -43,6 +43,10 @@ impl Waiting {
         self.relays.get(relay)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Descriptor>> {
+        self.relays.values()
+    }
+
     /// Whether this descriptor, or a newer one of the same relay, waits.
     pub(super) fn covers(&self, row: &Row) -> bool {
         self.get(&row.relay)

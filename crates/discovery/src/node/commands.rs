@@ -54,6 +54,9 @@ impl Node {
         {
             return Err(PublishError::OtherPeer);
         }
+        if let Some(address) = self.book().unfit(&descriptor) {
+            return Err(PublishError::Private { address });
+        }
         let relay = descriptor.relay;
         match self.book().admit_own(Arc::clone(&descriptor)) {
             admission if admission.is_news() => {}

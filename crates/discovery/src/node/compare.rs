@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::exchange::Asked;
+use crate::book::Lists;
 use crate::config::Role;
 use crate::session::{Checked, Session, SourceFault, Step, check};
 use crate::sources::Source;
@@ -16,23 +17,53 @@ use std::sync::Arc;
 /// By how much sooner the next comparison comes while there is much to be learnt.
 const SOONER: u32 = 8;
 
+/// From how many relays on a client follows what changes, instead of comparing each time: with fewer,
+/// comparing is cheap, and notices more.
+const FOLLOW_FROM: usize = 500;
+
 /// Descriptors of a source, being checked on another thread.
 pub(super) type Checking = Pin<Box<dyn Future<Output = (PeerId, Checked)> + Send>>;
 
 impl Node {
+    /// Asks the source that is followed what changed; if nobody is, compares with the next one.
+    pub(super) fn keep_up(&mut self) {
+        let follows = self.follows();
+        match self.sources.take_followed().filter(|_| follows) {
+            Some((source, since)) if !self.sessions.contains_key(&source.peer) => {
+                self.open(source, Session::follow(Some(since)));
+            }
+            _ => {
+                self.compare_with_next();
+            }
+        }
+    }
+
+    fn follows(&mut self) -> bool {
+        self.role == Role::Client && self.book().directory().len() >= FOLLOW_FROM
+    }
+
     /// Starts to compare with the source whose turn it is; false if there is none.
     pub(super) fn compare_with_next(&mut self) -> bool {
         let now = self.now();
         let busy = |peer: &PeerId| self.sessions.contains_key(peer);
-        let directory = self.swarm.behaviour_mut().kad.store_mut().book.directory();
-        let next = self.sources.next(directory, busy, &mut self.draw, now);
+        let book = &self.swarm.behaviour_mut().kad.store_mut().book;
+        let (directory, is_sure) = (book.directory(), |relay: &_| book.is_reached(relay));
+        let draw = &mut self.draw;
+        let next = self.sources.next(directory, is_sure, busy, draw, now);
         let Some(source) = next else {
             return false;
         };
-        let (session, first) = Session::start(self.role == Role::Relay);
+        let session = match self.follows() {
+            true => Session::follow(None),
+            false => Session::start(self.role == Role::Relay),
+        };
+        self.open(source, session);
+        true
+    }
+
+    fn open(&mut self, source: Source, (session, first): (Session, Request)) {
         self.sessions.insert(source.peer, session);
         self.ask(source, first, Asked::Compare);
-        true
     }
 
     /// A source answered.
@@ -51,12 +82,13 @@ impl Node {
         self.sources.checked(&peer, &checked);
         let book = self.book();
         let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
-        if admitted.filter(|admission| admission.is_news()).count() > 0 {
-            self.changed();
-        }
+        let placeless = admitted
+            .filter(|admission| admission.is_placeless())
+            .count();
+        self.show_changes();
         let book = &self.swarm.behaviour_mut().kad.store_mut().book;
         if let Some(session) = self.sessions.get_mut(&peer) {
-            let step = session.on_checked(&checked, book, &mut self.in_flight);
+            let step = session.on_checked(&checked, placeless, book, &mut self.in_flight);
             self.take_step(peer, step);
         }
     }
@@ -108,21 +140,7 @@ impl Node {
             return;
         };
         match fault {
-            None => {
-                let book = &self.swarm.behaviour_mut().kad.store_mut().book;
-                let view = session.view(book);
-                let finding = self.sources.heard(&peer, view, &mut self.draw, now);
-                self.announce_soon();
-                self.compare_sooner(&session);
-                if finding.permille() > 0 {
-                    tracing::info!(
-                        hidden = finding.hidden.len(),
-                        stale = finding.stale.len(),
-                        judged = finding.judged,
-                        "a source left relays out"
-                    );
-                }
-            }
+            None => self.on_heard(peer, &session),
             Some(SourceFault::Forged) => {
                 tracing::warn!("a source forged a descriptor; it is not asked again");
                 self.sources.forged(&peer, now);
@@ -136,6 +154,35 @@ impl Node {
         session.end(&mut self.in_flight);
         self.changed();
         self.compare_at_start();
+    }
+
+    /// A source told all that it was asked.
+    fn on_heard(&mut self, peer: PeerId, session: &Session) {
+        let now = self.now();
+        let book = &self.swarm.behaviour_mut().kad.store_mut().book;
+        let view = session.view(book);
+        let was_full = view.is_some();
+        let is_client = self.role == Role::Client;
+        let lists = view.as_ref().filter(|_| is_client).map(Lists::of);
+        let finding = self.sources.heard(&peer, view, &mut self.draw, now);
+        self.weigh(peer, lists);
+        if finding.permille() > 0 {
+            tracing::info!(
+                hidden = finding.hidden.len(),
+                stale = finding.stale.len(),
+                judged = finding.judged,
+                "a source left relays out"
+            );
+        }
+        if let Some(cursor) = session.cursor() {
+            self.sources.follow(peer, cursor, now);
+        }
+        self.announce_soon();
+        self.compare_sooner(session);
+        // Right after the changes of one source there is little in which another one differs.
+        if !was_full && self.sources.wants_full(now) {
+            self.compare_with_next();
+        }
     }
 
     /// After a comparison that brought a tenth of all that is known, or more, the next one comes sooner:

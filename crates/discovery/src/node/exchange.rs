@@ -1,6 +1,7 @@
 //! Questions and answers about the directory, and passing news on.
 
 use super::Node;
+use crate::book::Subnet;
 use crate::news::Item;
 use crate::session::{Checked, Untimely, check};
 use crate::sources::{Source, source_of};
@@ -23,8 +24,10 @@ const FANOUT: usize = 4;
 /// To how many peers news may be on its way.
 const MAX_NEWS: usize = 64;
 
-/// How much that peers told by themselves may be being checked at once, each on a thread.
-const MAX_CHECKING: usize = 32;
+/// How much that peers told by themselves may wait to be checked.
+const MAX_TELLING: usize = 256;
+/// How many threads check that.
+pub(super) const CHECKERS: usize = 4;
 
 /// What a peer told by itself, looked at on another thread.
 pub(super) type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;
@@ -51,8 +54,8 @@ pub(super) enum Asked {
     Compare,
     /// To pass news on.
     News,
-    /// Whether a peer is this relay's.
-    Who(RelayId),
+    /// Whether a peer that was reached in this subnet is this relay's.
+    Who(RelayId, Subnet),
 }
 
 impl Node {
@@ -82,8 +85,8 @@ impl Node {
                     response,
                 } => match self.asked.remove(&request_id) {
                     Some(Asked::Compare) => self.on_answer(peer, response),
-                    Some(Asked::Who(relay)) if response == Answer::Relay(Some(relay)) => {
-                        self.reached(&relay);
+                    Some(Asked::Who(relay, subnet)) if response == Answer::Relay(Some(relay)) => {
+                        self.reached(&relay, subnet);
                     }
                     _ => {}
                 },
@@ -127,6 +130,7 @@ impl Node {
             _ if !has_room || !self.peers.may_ask(&peer, now) => Answer::Busy,
             Request::Publish(raw) => return self.on_published(question, &raw),
             Request::Summary => Answer::Summary(self.book().summary()),
+            Request::Changes(since) => Answer::Changes(self.book().changes(since)),
             Request::Who => Answer::Relay(self.own.as_ref().map(|own| own.relay)),
             other => self
                 .book()
@@ -150,7 +154,7 @@ impl Node {
 
     /// A peer tells descriptors by itself; those that could be news are looked at.
     fn on_published(&mut self, question: Question, raw: &[RawDescriptor]) {
-        if self.telling.len() >= MAX_CHECKING {
+        if self.telling.len() >= MAX_TELLING {
             return self.reply(question, Answer::Busy);
         }
         let new = raw
@@ -180,7 +184,7 @@ impl Node {
 
     /// A record of the DHT could be news.
     pub(super) fn on_record(&mut self, from: PeerId, descriptor: UnverifiedDescriptor) {
-        if self.telling.len() < MAX_CHECKING {
+        if self.telling.len() < MAX_TELLING {
             self.look_at(from, vec![descriptor], None);
         }
     }
@@ -193,8 +197,10 @@ impl Node {
         question: Option<Question>,
     ) {
         let now = self.clock.now();
-        let checking = tokio::task::spawn_blocking(move || check(descriptors, now));
+        let checkers = Arc::clone(&self.checkers);
         self.telling.push(Box::pin(async move {
+            let _one = checkers.acquire().await;
+            let checking = tokio::task::spawn_blocking(move || check(descriptors, now));
             Told {
                 from,
                 checked: checking.await.unwrap_or_default(),
@@ -238,8 +244,8 @@ impl Node {
     pub(super) fn take_in(&mut self, descriptor: Arc<Descriptor>, from: Option<PeerId>) -> bool {
         let relay = descriptor.relay;
         let is_news = self.book().admit(descriptor).is_news();
+        self.show_changes();
         if is_news {
-            self.changed();
             self.tell(Item { relay, from });
         }
         is_news

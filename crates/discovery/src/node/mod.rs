@@ -4,6 +4,7 @@ mod commands;
 mod compare;
 mod dht;
 mod exchange;
+mod listen;
 mod peers;
 mod timers;
 
@@ -22,23 +23,23 @@ use crate::outbox::Outbox;
 use crate::session::{InFlight, Session, Untimely};
 use crate::sources::Sources;
 use crate::store::Store;
-use coinfuse_directory::{AddressClass, Descriptor, Directory};
+use coinfuse_directory::{Descriptor, Directory};
 use coinfuse_wire::Instant;
 use compare::Checking;
 use core::time::Duration;
 use dht::Lookup;
-use exchange::{Asked, Telling};
+use exchange::{Asked, CHECKERS, Telling};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use libp2p::request_response::OutboundRequestId;
 use libp2p::swarm::{ListenError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, kad};
+use libp2p::{PeerId, Swarm, kad};
 use peers::Peers;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use timers::Timers;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// All that a node is. Nothing in it waits: what takes time comes back as an event.
@@ -62,6 +63,7 @@ pub(crate) struct Node {
     asked: HashMap<OutboundRequestId, Asked>,
     outbox: Outbox,
     telling: FuturesUnordered<Telling>,
+    checkers: Arc<Semaphore>,
     untimely: Untimely,
     /// From when on it may be said again that there is no memory.
     no_memory: Instant,
@@ -85,11 +87,13 @@ impl Node {
         commands: mpsc::Receiver<Command>,
         shown: watch::Sender<Arc<Directory>>,
     ) -> Result<Self, StartError> {
-        let store = Store::new(Book::new(BookLimits {
+        let mut draw = Draw::new(derive(&config.seed, "draws"));
+        let limits = BookLimits {
             relays: config.limits.relays,
             per_subnet: config.limits.relays_per_subnet,
             private: config.private_addresses,
-        }));
+        };
+        let store = Store::new(Book::new(limits, draw.number()));
         let swarm = behaviour::swarm(&config, store).map_err(|_| StartError::Keys)?;
         let mut node = Self {
             sources: Sources::of(*swarm.local_peer_id(), &config),
@@ -99,8 +103,8 @@ impl Node {
             timing: config.timing,
             clock: config.clock.clone(),
             started: tokio::time::Instant::now(),
-            draw: Draw::new(derive(&config.seed, "draws")),
-            timers: Timers::new(),
+            draw,
+            timers: Timers::new(config.timing.meet),
             own: None,
             announced: false,
             peers: Peers::new(),
@@ -110,6 +114,7 @@ impl Node {
             asked: HashMap::new(),
             outbox: Outbox::new(config.limits.answers, config.limits.answers_per_subnet),
             telling: FuturesUnordered::new(),
+            checkers: Arc::new(Semaphore::new(CHECKERS)),
             untimely: Untimely::default(),
             no_memory: Instant::ZERO,
             news: News::new(config.timing.gather),
@@ -185,60 +190,6 @@ impl Node {
         }
     }
 
-    /// Listens, and waits until it does.
-    async fn listen(&mut self, config: &DiscoveryConfig) -> Result<(), StartError> {
-        match (config.role, config.listen.is_empty()) {
-            (Role::Relay, true) => return Err(StartError::NoAddress),
-            (Role::Client, false) => return Err(StartError::ClientListens),
-            _ => {}
-        }
-        for address in &config.listen {
-            let failed = |source| StartError::Listen {
-                address: *address,
-                source,
-            };
-            let multiaddr = crate::address::to_multiaddr(*address);
-            let listener = self
-                .swarm
-                .listen_on(multiaddr)
-                .map_err(|error| failed(std::io::Error::other(error)))?;
-            loop {
-                match self.swarm.select_next_some().await {
-                    SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => {
-                        break;
-                    }
-                    SwarmEvent::ListenerError { error, .. } => return Err(failed(error)),
-                    SwarmEvent::ListenerClosed {
-                        reason: Err(error), ..
-                    } => return Err(failed(error)),
-                    other => self.on_event(other),
-                }
-            }
-        }
-        let external: Vec<Multiaddr> = match config.external.is_empty() {
-            true => self.listening_where_it_counts(config.private_addresses),
-            false => config
-                .external
-                .iter()
-                .map(|address| crate::address::to_multiaddr(*address))
-                .collect(),
-        };
-        for address in external {
-            self.swarm.add_external_address(address);
-        }
-        Ok(())
-    }
-
-    /// Where this node listens, as far as others can be expected to reach that.
-    fn listening_where_it_counts(&self, private_addresses: bool) -> Vec<Multiaddr> {
-        let counts = |multiaddr: &&Multiaddr| {
-            let socket = crate::address::to_socket(multiaddr);
-            let is_global = |ip| AddressClass::of(ip).is_global();
-            socket.is_some_and(|socket| private_addresses || is_global(socket.ip()))
-        };
-        self.swarm.listeners().filter(counts).cloned().collect()
-    }
-
     /// Takes in what was kept of the directory, away from the threads that move data.
     async fn load(&mut self) {
         let Some(path) = self.cache_file.clone() else {
@@ -304,6 +255,14 @@ impl Node {
             self.shown_version = version;
             let directory = Arc::new(self.book().directory().clone());
             self.shown.send_replace(directory);
+        }
+    }
+
+    /// Has the directory shown if it has changed. That is more than news: a relay that moves to where
+    /// there is no room leaves it.
+    fn show_changes(&mut self) {
+        if self.book().version() != self.shown_version {
+            self.changed();
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Node;
 use super::exchange::Asked;
 use crate::address::{to_multiaddr, to_socket};
-use crate::book::Subnet;
+use crate::book::{Lists, Probe, Subnet};
 use crate::codec;
 use crate::config::Role;
 use crate::party::{Party, Rates};
@@ -39,6 +39,8 @@ struct Peer {
     connections: u32,
     relay: bool,
     introduced: bool,
+    /// It is a meeting point.
+    meets: bool,
     /// With whom it shares what it may ask and tell.
     party: Party,
 }
@@ -69,6 +71,7 @@ impl Peers {
             connections: 0,
             relay: false,
             introduced: false,
+            meets: false,
             party,
         };
         self.connected.entry(peer).or_insert_with(new).connections += 1;
@@ -131,32 +134,46 @@ impl Node {
     /// ranked by, and the peer says that it is this relay's, then the relay is where it says it is.
     /// Anybody can name a peer; so the peer has to say it.
     fn ask_who(&mut self, peer: PeerId, relay: RelayId, address: IpAddr) {
+        let subnet = Subnet::of(address);
         let book = self.book();
-        let is_there = book.subnet(&relay) == Some(Subnet::of(address));
-        if self.role == Role::Relay && is_there && !self.book().is_reached(&relay) {
+        let is_there = book.subnet(&relay) == Some(subnet);
+        let is_known = book.is_reached(&relay);
+        if self.role == Role::Relay && is_there && !is_known {
             let source = Source {
                 peer,
                 addresses: Vec::new(),
                 relay: Some(relay),
             };
-            self.ask(source, Request::Who, Asked::Who(relay));
+            self.ask(source, Request::Who, Asked::Who(relay, subnet));
         }
     }
 
-    /// A relay was reached where it says it is.
-    pub(super) fn reached(&mut self, relay: &RelayId) {
-        if self.book().reached(relay).is_news() {
-            self.changed();
-        }
+    /// A relay was reached in this subnet.
+    pub(super) fn reached(&mut self, relay: &RelayId, subnet: Subnet) {
+        self.book().reached(relay, subnet);
+        self.show_changes();
     }
 
-    /// Looks for a relay whose place is contested where it says it is.
+    /// What a source lists decides who stays in the book of a client, which goes nowhere to see.
+    pub(super) fn weigh(&mut self, peer: PeerId, lists: Option<Lists>) {
+        let Some(lists) = lists else {
+            return;
+        };
+        let now = self.now();
+        let sources = &self.sources;
+        let book = &mut self.swarm.behaviour_mut().kad.store_mut().book;
+        book.heard(peer, lists, |peer| sources.is_witness(peer, now));
+    }
+
+    /// Looks for a relay where it says it is.
     pub(super) fn probe(&mut self) {
         if self.role == Role::Client || self.peers.probes.len() >= MAX_PROBES {
             return;
         }
-        let incumbent = self.draw.below(2) == 0;
-        let Some((relay, offer)) = self.book().next_probe(incumbent) else {
+        let which = Probe::ALL[self.draw.below(Probe::ALL.len())];
+        let book = self.book();
+        let next = book.next_probe(which);
+        let Some((relay, offer)) = next.or_else(|| book.next_probe(Probe::Anybody)) else {
             return;
         };
         let peer = crate::address::peer_id(&offer.key);
@@ -206,9 +223,26 @@ impl Node {
             return;
         };
         peer.relay = speaks(&codec::PROTOCOL);
+        peer.meets = speaks(&MEETING_PROTOCOL);
         let again = core::mem::replace(&mut peer.introduced, true);
-        if !again && speaks(&MEETING_PROTOCOL) && self.sources.is_bootstrap(&peer_id) {
+        if !again && peer.meets && self.sources.is_bootstrap(&peer_id) {
             self.meet_at(peer_id);
+        }
+    }
+
+    /// Meets at all bootstrap peers again: what was left there is not kept for ever. Where there is no
+    /// connection, that is done as soon as there is one.
+    pub(super) fn meet_again(&mut self) {
+        for source in self.sources.bootstrap().to_vec() {
+            match self.peers.connected.get(&source.peer) {
+                Some(peer) if peer.meets => self.meet_at(source.peer),
+                Some(_) => {}
+                None => {
+                    let dial = DialOpts::peer_id(source.peer).addresses(source.addresses);
+                    // If it cannot be reached now, the next time will do.
+                    let _refused = self.swarm.dial(dial.build());
+                }
+            }
         }
     }
 

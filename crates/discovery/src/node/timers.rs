@@ -16,17 +16,20 @@ pub(super) struct Timers {
     compare: Instant,
     sweep: Instant,
     save: Instant,
+    meet: Instant,
     announce: Option<Instant>,
     show: Option<Instant>,
     news: Option<Instant>,
 }
 
 impl Timers {
-    pub(super) fn new() -> Self {
+    /// Everything at once, but for meeting anew: that is done with each connection, too.
+    pub(super) fn new(meet: Duration) -> Self {
         Self {
             compare: Instant::ZERO,
             sweep: Instant::ZERO,
             save: Instant::ZERO,
+            meet: Instant::ZERO + meet,
             announce: None,
             show: None,
             news: None,
@@ -34,9 +37,10 @@ impl Timers {
     }
 
     pub(super) fn next(&self) -> Instant {
-        let always = self.compare.min(self.sweep).min(self.save);
+        let always = [self.compare, self.sweep, self.save, self.meet];
         let sometimes = [self.announce, self.show, self.news];
-        sometimes.into_iter().flatten().fold(always, Instant::min)
+        let all = always.into_iter().chain(sometimes.into_iter().flatten());
+        all.fold(self.sweep, Instant::min)
     }
 
     pub(super) fn compare_by(&mut self, when: Instant) {
@@ -78,13 +82,17 @@ impl Node {
         }
         let pause = self.draw.jitter(self.timing.compare);
         if due(&mut self.timers.compare, now, pause) {
-            self.compare_with_next();
+            self.keep_up();
             self.compare_at_start();
             self.probe();
         }
         let pause = self.draw.jitter(self.timing.save);
         if due(&mut self.timers.save, now, pause) {
             self.save();
+        }
+        let pause = self.draw.jitter(self.timing.meet);
+        if due(&mut self.timers.meet, now, pause) {
+            self.meet_again();
         }
         if due_once(&mut self.timers.announce, now) {
             self.announce();

@@ -1,11 +1,15 @@
 //! Nodes that do not behave.
 
 use crate::stranger::Stranger;
-use crate::town::{Town, descriptor, eventually, identity, known, offer, until};
+use crate::town::{
+    Town, descriptor, eventually, find_elsewhere, forgetful, identity, known, offer, until,
+};
 use coinfuse_directory::sync::{Answer, RawDescriptor, Request};
-use coinfuse_directory::{Descriptor, DescriptorError, Directory, PeerKey, Standing};
-use coinfuse_discovery::{Discovery, RecordError, check_record, record_key};
+use coinfuse_directory::{Descriptor, DescriptorError, Directory, PeerKey, Standing, find_work};
+use coinfuse_discovery::{Discovery, PeerAddress, RecordError, check_record, record_key};
 use coinfuse_wire::{Decode, DecodeError, Encode};
+use core::net::SocketAddr;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 async fn standing(node: &Discovery, key: PeerKey) -> Option<Standing> {
@@ -158,27 +162,109 @@ async fn the_dht_stores_what_can_be_believed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lookups_succeed_among_nodes_that_find_nothing() {
+async fn lookups_succeed_among_nodes_that_name_only_their_friends() {
     let town = Town::new();
     let relays = town.relays(5).await;
-    // As many again are known as relays, are nodes of the DHT, and never find anything.
+    // As many again are known as relays, are nodes of the DHT, find nothing, and send whoever asks from
+    // one to the other.
+    let mut friends = Vec::new();
     for number in 100..105 {
-        let useless = Stranger::new().serve(|_| Answer::Busy.to_bytes()).await;
+        let mut liar = Stranger::new();
+        friends.iter().for_each(|friend| liar.befriend(friend));
+        let liar = liar.serve(|_| Answer::Busy.to_bytes()).await;
+        friends.push(liar);
         let descriptor = descriptor(number, town.time.now(), |body| {
-            body.source = Some(offer(&useless));
+            body.source = Some(offer(&liar));
         });
-        let question = Request::Publish(vec![(&descriptor).into()]).to_bytes();
-        let mut friend = Stranger::new();
-        friend
-            .ask(&relays[0].address(), question)
-            .await
-            .expect("it is answered");
+        publish(&relays[0].address(), [&descriptor]).await;
     }
     until(&relays[1].node, |directory| directory.len() == 10).await;
-    for relay in &relays[2..] {
-        let found = relays[1].node.look_up(relay.id()).await.unwrap();
-        assert_eq!(found.expect("it is found").relay, relay.id());
+    let asker = forgetful(&town, &[relays[1].address()], 6).await;
+    let knows = |key: PeerKey| {
+        let known = known(&asker);
+        known
+            .iter()
+            .any(|one| one.source.as_ref().is_some_and(|source| source.key == key))
+    };
+    let liars = friends.iter().filter(|friend| knows(friend.key)).count();
+    assert!((2..6).contains(&liars), "it begins with both: {liars}");
+    let others = relays.iter().map(|relay| relay.id());
+    let others: Vec<_> = others
+        .filter(|id| known(&asker).get(id).is_none())
+        .collect();
+    assert!(!others.is_empty());
+    for relay in others {
+        assert_eq!(find_elsewhere(&asker, relay).await.relay, relay);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_with_work_do_not_take_a_place_that_most_sources_give_to_another() {
+    let town = Town::new();
+    let relays = town.relays(2).await;
+    let subnet = |number: u16| format!("1.2.3.{number}:4433").parse().unwrap();
+    let victim = descriptor(50, town.time.now(), |body| {
+        body.addresses = vec![subnet(50)]
+    });
+    publish(&relays[0].address(), [&victim]).await;
+    until(&relays[1].node, |directory| directory.len() == 3).await;
+    let mut flood = Directory::new();
+    flood.extend((100..120).map(|number| worked(&town, number, subnet(number))));
+    let liar = Stranger::new()
+        .serve(move |request| honest(&flood, &request))
+        .await;
+
+    let bootstrap = [liar, relays[0].address(), relays[1].address()];
+    let client = town.client(&bootstrap).await;
+    // Two relays, and as many in the subnet as have a place there.
+    until(&client, |directory| {
+        directory.len() == 18 && directory.get(&victim.relay).is_some()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_moves_to_where_there_is_no_room_is_not_shown_any_more() {
+    let town = Town::new();
+    let relay = town.relay(0, &[]).await;
+    let crowd: Vec<Descriptor> = (100..116)
+        .map(|number| worked(&town, number, "1.2.3.4:4433".parse().unwrap()))
+        .collect();
+    publish(&relay.address(), &crowd).await;
+    let moving = |sequence, address: &str| {
+        descriptor(50, town.time.now(), |body| {
+            body.sequence += sequence;
+            body.addresses = vec![address.parse().unwrap()];
+        })
+    };
+    let here = moving(0, "5.6.7.8:4433");
+    publish(&relay.address(), [&here]).await;
+    until(&relay.node, |directory| {
+        directory.get(&here.relay).is_some()
+    })
+    .await;
+    publish(&relay.address(), [&moving(1, "1.2.3.4:4433")]).await;
+    until(&relay.node, |directory| {
+        directory.get(&here.relay).is_none()
+    })
+    .await;
+}
+
+/// A descriptor with some work for its name.
+fn worked(town: &Town, number: u16, address: SocketAddr) -> Descriptor {
+    descriptor(number, town.time.now(), |body| {
+        let tries = NonZeroU32::new(10_000).unwrap();
+        body.work = Some(find_work(&body.relay, 0, tries, 5).0);
+        body.addresses = vec![address];
+    })
+}
+
+/// Has somebody tell a relay these.
+async fn publish(whom: &PeerAddress, descriptors: impl IntoIterator<Item = &Descriptor>) {
+    let raw = descriptors.into_iter().map(RawDescriptor::from).collect();
+    let question = Request::Publish(raw).to_bytes();
+    let answer = Stranger::new().ask(whom, question).await;
+    answer.expect("it is answered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

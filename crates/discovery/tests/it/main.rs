@@ -1,6 +1,7 @@
 //! Nodes on loopback.
 
 mod adversary;
+mod follow;
 mod limits;
 mod network;
 mod stranger;

@@ -1,10 +1,15 @@
 //! Nodes that all behave.
 
-use crate::town::{Town, eventually, identity, known, until};
-use coinfuse_directory::{Load, Price};
-use coinfuse_discovery::{PublishError, StartError};
-use coinfuse_wire::{Rate, ServiceCode};
+use crate::stranger::Stranger;
+use crate::town::{PATIENCE, Town, eventually, find_elsewhere, forgetful, identity, known, until};
+use coinfuse_directory::sync::Answer;
+use coinfuse_directory::{
+    Descriptor, DescriptorBody, ExitPolicy, LinkKey, Load, OnionKey, Price, RelayKeys, VoucherKey,
+};
+use coinfuse_discovery::{Discovery, DiscoveryConfig, PublishError, StartError};
+use coinfuse_wire::{Encode, Rate, ServiceCode};
 use core::time::Duration;
+use std::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_client_learns_the_network_from_one_address() {
@@ -36,20 +41,35 @@ async fn what_a_relay_changes_is_seen_by_all() {
         up: Rate::from_msat_per_mib(7),
         down: Rate::from_msat_per_mib(9),
     };
+    // The other point with the same x as in all descriptors of these tests.
+    let mut voucher = [0x02; 33];
+    voucher[0] = 0x03;
+    let keys = RelayKeys {
+        link: LinkKey::new([0x33; 32]),
+        onion: OnionKey::new([0x44; 32]),
+        voucher: VoucherKey::new(voucher),
+    };
+    let exit_policy: ExitPolicy = "accept *:443".parse().unwrap();
     let changing = &relays[5];
-    changing
-        .publish(|body| {
-            body.price = price;
-            body.load = Some(Load::High);
-        })
-        .await;
     let id = changing.id();
-    for node in relays.iter().map(|relay| &relay.node).chain([&client]) {
-        until(node, |directory| {
-            directory.get(&id).is_some_and(|one| one.price == price)
-        })
-        .await;
-    }
+    let all_see = async |change: &dyn Fn(&mut DescriptorBody),
+                         seen: &dyn Fn(&Descriptor) -> bool| {
+        changing.publish(change).await;
+        for node in relays.iter().map(|relay| &relay.node).chain([&client]) {
+            until(node, |directory| {
+                directory.get(&id).is_some_and(|one| seen(one))
+            })
+            .await;
+        }
+    };
+    all_see(&|body| body.price = price, &|one| one.price == price).await;
+    let load = Some(Load::High);
+    all_see(&|body| body.load = load, &|one| one.load == load).await;
+    all_see(&|body| body.keys = keys, &|one| one.keys == keys).await;
+    all_see(&|body| body.exit_policy = exit_policy.clone(), &|one| {
+        one.exit_policy == exit_policy
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,9 +164,11 @@ async fn a_relay_that_starts_again_is_the_same_peer_at_the_same_address() {
 async fn three_of_ten_die_and_the_others_carry_on() {
     let mut town = Town::new();
     town.timing.settle = Duration::from_millis(100);
+    town.timing.announce = Duration::from_secs(2);
     let mut relays = town.relays(20).await;
     let client = town.client(&[relays[0].address()]).await;
     until(&client, |directory| directory.len() == 20).await;
+    let forgetful = forgetful(&town, &[relays[0].address()], 8).await;
     // Every third, and the one that the client knew first.
     let mut number = 0;
     relays.retain(|_| {
@@ -163,12 +185,29 @@ async fn three_of_ten_die_and_the_others_carry_on() {
         directory.get(&id).is_some_and(|one| one.load.is_some())
     })
     .await;
-    // And lookups find whoever is left.
-    for relay in &relays[..4] {
-        let asker = &relays[5].node;
-        let found = eventually(async || asker.look_up(relay.id()).await.unwrap()).await;
+    // Lookups find whoever is left, ...
+    let elsewhere: Vec<_> = relays
+        .iter()
+        .filter(|relay| known(&forgetful).get(&relay.id()).is_none())
+        .collect();
+    assert!(elsewhere.len() >= 5, "{}", elsewhere.len());
+    for relay in &elsewhere[..5] {
+        let found = find_elsewhere(&forgetful, relay.id()).await;
         assert_eq!(found.relay, relay.id());
     }
+    // ... and what one of them offers from now on, since they announce themselves again.
+    let offering = elsewhere[0];
+    offering
+        .publish(|body| {
+            body.services.insert(ServiceCode::MEMPOOL);
+        })
+        .await;
+    let wanted = [offering.address().key].into();
+    eventually(async || {
+        let found = forgetful.providers(ServiceCode::MEMPOOL).await.unwrap();
+        (found == wanted).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,8 +236,12 @@ async fn the_dht_finds_relays_and_who_offers_a_service() {
     })
     .await;
 
-    let found = client.look_up(relays[7].id()).await.unwrap();
-    assert_eq!(found.expect("it is there").relay, relays[7].id());
+    let forgetful = forgetful(&town, &[relays[0].address()], 4).await;
+    let others = relays.iter().map(|relay| relay.id());
+    let others = others.filter(|id| known(&forgetful).get(id).is_none());
+    for relay in others.collect::<Vec<_>>() {
+        assert_eq!(find_elsewhere(&forgetful, relay).await.relay, relay);
+    }
     let nobody = identity(999).relay_id();
     assert_eq!(client.look_up(nobody).await.unwrap(), None);
 }
@@ -231,11 +274,75 @@ async fn who_tells_no_address_is_met_at_the_bootstrap_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_later_is_met_too() {
+    let mut town = Town::new();
+    town.timing.meet = Duration::from_millis(500);
+    let first = town.relay(0, &[]).await;
+    let client = town.client(&[first.address()]).await;
+    until(&client, |directory| directory.len() == 1).await;
+    let late = town.silent_relay(1, &[first.address()]).await;
+    let key = late.address().key;
+    eventually(async || {
+        let status = client.status().await.unwrap();
+        let met = status.sources.iter().find(|one| one.peer == key);
+        met.and_then(|met| met.heard)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_leaves_word_again_and_again() {
+    let mut town = Town::new();
+    town.timing.meet = Duration::from_millis(500);
+    let (left, mut word) = tokio::sync::mpsc::unbounded_channel();
+    let point = Stranger::new()
+        .tell_registrations(left)
+        .serve(|_| Answer::Busy.to_bytes())
+        .await;
+    let relay = town.silent_relay(0, &[point]).await;
+    for _ in 0..3 {
+        let registered = tokio::time::timeout(PATIENCE, word.recv()).await;
+        assert_eq!(registered.expect("in time"), Some(relay.address().key));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_family_of_addresses_is_enough() {
+    let listen_on = async |addresses: &[&str], port: u16| {
+        let mut config = DiscoveryConfig::relay([1; 32], [2; 32]);
+        let address = |ip: &&str| format!("{ip}:{port}").parse().unwrap();
+        config.listen = addresses.iter().map(address).collect();
+        config.private_addresses = true;
+        let starting = tokio::time::timeout(PATIENCE, Discovery::start(config));
+        starting.await.expect("it says in time whether it listens")
+    };
+    // Taken in both families, whether or not one socket does for both, or there is only one.
+    let port_of = |taken: &TcpListener| taken.local_addr().unwrap().port();
+    let taken = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0"));
+    let taken = taken.unwrap();
+    let _too = TcpListener::bind(("0.0.0.0", port_of(&taken)));
+    let neither = listen_on(&["[::]", "0.0.0.0"], port_of(&taken)).await;
+    assert!(matches!(neither, Err(StartError::Listen { .. })));
+
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = port_of(&taken);
+    let alone = listen_on(&["0.0.0.0"], port).await;
+    assert!(matches!(alone, Err(StartError::Listen { .. })));
+    // On a machine without IPv6 nothing needs to be in the way.
+    let _taken = TcpListener::bind("[::1]:0").is_ok().then_some(taken);
+    for both in [["[::]", "0.0.0.0"], ["0.0.0.0", "[::]"]] {
+        let node = listen_on(&both, port).await.expect("one is enough");
+        assert!(!node.addresses().is_empty());
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_says_what_is_wrong_with_what_it_is_told() {
     let town = Town::new();
     let relay = town.relay(0, &[]).await;
     let other = town.relay(1, &[]).await;
-    let refused = async |change: &dyn Fn(&mut coinfuse_directory::DescriptorBody)| {
+    let refused = async |change: &dyn Fn(&mut DescriptorBody)| {
         let descriptor = crate::town::descriptor(0, town.time.now(), |body| {
             body.source = relay.node.offer();
             body.sequence += 1;
@@ -260,10 +367,22 @@ async fn a_node_says_what_is_wrong_with_what_it_is_told() {
     let descriptor = crate::town::descriptor(2, town.time.now(), |_| {});
     assert_eq!(client.publish(descriptor).await, Err(PublishError::Client));
 
-    let mut nowhere = coinfuse_discovery::DiscoveryConfig::relay([1; 32], [2; 32]);
-    let started = coinfuse_discovery::Discovery::start(nowhere.clone()).await;
+    let mut nowhere = DiscoveryConfig::relay([1; 32], [2; 32]);
+    let started = Discovery::start(nowhere.clone()).await;
     assert!(matches!(started, Err(StartError::NoAddress)));
+    let at_home = "127.0.0.1:0".parse().unwrap();
+    nowhere.listen = vec![at_home];
+    let at_home = Discovery::start(nowhere.clone()).await.unwrap();
+    let private = crate::town::descriptor(0, town.time.now(), |body| {
+        body.addresses.insert(0, "1.2.3.4:4433".parse().unwrap());
+    });
+    let address = private.addresses[1];
+    assert_eq!(
+        at_home.publish(private).await,
+        Err(PublishError::Private { address })
+    );
+
     nowhere.listen = vec!["192.0.2.1:0".parse().unwrap()];
-    let started = coinfuse_discovery::Discovery::start(nowhere).await;
+    let started = Discovery::start(nowhere).await;
     assert!(matches!(started, Err(StartError::Listen { .. })));
 }

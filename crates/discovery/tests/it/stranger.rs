@@ -14,11 +14,11 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{Codec, Event, Message, ProtocolSupport};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, request_response,
-    tcp, yamux,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, noise, rendezvous,
+    request_response, tcp, yamux,
 };
 use std::io;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// Bytes each way.
 #[derive(Debug, Default, Clone)]
@@ -88,10 +88,12 @@ pub(crate) struct Behaviour {
     directory: request_response::Behaviour<Raw>,
     kad: kad::Behaviour<MemoryStore>,
     identify: identify::Behaviour,
+    meeting_point: rendezvous::server::Behaviour,
 }
 
 pub(crate) struct Stranger {
     swarm: Swarm<Behaviour>,
+    registrations: Option<UnboundedSender<PeerKey>>,
 }
 
 impl Stranger {
@@ -123,12 +125,22 @@ impl Stranger {
                         "/coinfuse/1".to_owned(),
                         pair.public(),
                     )),
+                    meeting_point: rendezvous::server::Behaviour::new(Default::default()),
                 }
             })
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE * 2))
             .build();
-        Self { swarm }
+        Self {
+            swarm,
+            registrations: None,
+        }
+    }
+
+    /// Has it told who leaves word here.
+    pub(crate) fn tell_registrations(mut self, whom: UnboundedSender<PeerKey>) -> Self {
+        self.registrations = Some(whom);
+        self
     }
 
     /// Asks so often at once, and reads none of the answers. They are on their way when this returns,
@@ -178,10 +190,13 @@ impl Stranger {
     }
 
     fn key(&self) -> PeerKey {
-        // The same construction as a relay's identity: an Ed25519 key.
-        let digest = self.swarm.local_peer_id().to_bytes();
-        let (_, key) = digest.split_last_chunk::<32>().expect("it ends in the key");
-        PeerKey::new(*key)
+        key_of(self.swarm.local_peer_id())
+    }
+
+    /// Names this one to whoever looks something up.
+    pub(crate) fn befriend(&mut self, friend: &PeerAddress) {
+        let (peer, address) = parts(friend);
+        self.swarm.behaviour_mut().kad.add_address(&peer, address);
     }
 
     /// Answers each question about the directory as `answer` says, for as long as the test runs.
@@ -203,18 +218,25 @@ impl Stranger {
             .set_mode(Some(kad::Mode::Server));
         tokio::spawn(async move {
             loop {
-                let event = self.swarm.select_next_some().await;
-                if let SwarmEvent::Behaviour(BehaviourEvent::Directory(Event::Message {
-                    message:
-                        Message::Request {
-                            request, channel, ..
-                        },
-                    ..
-                })) = event
-                {
-                    let request = Request::from_bytes(&request).expect("honest nodes ask well");
-                    let directory = &mut self.swarm.behaviour_mut().directory;
-                    let _gone = directory.send_response(channel, answer(request));
+                match self.swarm.select_next_some().await {
+                    SwarmEvent::Behaviour(BehaviourEvent::Directory(Event::Message {
+                        message:
+                            Message::Request {
+                                request, channel, ..
+                            },
+                        ..
+                    })) => {
+                        let request = Request::from_bytes(&request).expect("honest nodes ask well");
+                        let directory = &mut self.swarm.behaviour_mut().directory;
+                        let _gone = directory.send_response(channel, answer(request));
+                    }
+                    SwarmEvent::Behaviour(BehaviourEvent::MeetingPoint(
+                        rendezvous::server::Event::PeerRegistered { peer, .. },
+                    )) => {
+                        let whom = self.registrations.as_ref();
+                        let _gone = whom.map(|whom| whom.send(key_of(&peer)));
+                    }
+                    _ => {}
                 }
             }
         });
@@ -258,6 +280,13 @@ impl Stranger {
             }
         }
     }
+}
+
+/// The key that a peer's name is made of.
+fn key_of(peer: &PeerId) -> PeerKey {
+    let name = peer.to_bytes();
+    let (_, key) = name.split_last_chunk::<32>().expect("it ends in the key");
+    PeerKey::new(*key)
 }
 
 fn parts(whom: &PeerAddress) -> (PeerId, Multiaddr) {

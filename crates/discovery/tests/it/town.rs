@@ -210,6 +210,32 @@ impl Town {
     }
 }
 
+/// A client that has room for only so many relays, and knows as many: what it finds in the DHT
+/// comes from others.
+pub(crate) async fn forgetful(town: &Town, bootstrap: &[PeerAddress], room: usize) -> Discovery {
+    let client = town
+        .client_with(bootstrap, |config| {
+            config.limits.relays = room;
+            // It learns nothing more after the beginning.
+            config.timing.compare = Duration::from_secs(3600);
+        })
+        .await;
+    eventually(async || {
+        let sources = client.status().await.unwrap().sources;
+        let heard = sources.iter().filter(|one| one.heard.is_some());
+        (heard.count() >= 2).then_some(())
+    })
+    .await;
+    until(&client, |directory| directory.len() == room).await;
+    client
+}
+
+/// Looks up a relay that the asker does not have in his book, until it is found.
+pub(crate) async fn find_elsewhere(asker: &Discovery, relay: RelayId) -> Arc<Descriptor> {
+    assert!(known(asker).get(&relay).is_none(), "nobody would be asked");
+    eventually(async || asker.look_up(relay).await.unwrap()).await
+}
+
 /// Waits until a node's directory is as it should be; says how long that took.
 pub(crate) async fn until(node: &Discovery, wanted: impl Fn(&Directory) -> bool) -> Duration {
     let started = tokio::time::Instant::now();

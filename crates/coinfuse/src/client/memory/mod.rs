@@ -1,7 +1,10 @@
 //! What a client remembers of relays, over its runs: which worked, which were fast, and through which
 //! it enters the network.
 
+mod exits;
 mod file;
+mod losses;
+mod reach;
 mod tend;
 mod transfers;
 
@@ -10,15 +13,15 @@ pub(super) use tend::tend;
 
 use super::ClientError;
 use crate::clock::{Clock, random};
+use coinfuse_delivery::ExitFailure;
 use coinfuse_directory::{Directory, History, PathConstraints};
 use coinfuse_wire::{ByteCount, HopIndex, RelayId, UnixTime};
-use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use exits::Exits;
+use losses::Losses;
+use reach::Unreached;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// For how long it may be this machine that is cut off, where no relay can be reached.
-const DOUBT: Duration = Duration::from_secs(60);
 
 /// A client's history. The lock is never held across an await.
 pub(super) struct Memory {
@@ -30,9 +33,12 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct State {
-    history: History,
-    /// Relays that could not be reached, since when, and nobody else was reached since.
-    unreached: BTreeMap<RelayId, UnixTime>,
+    /// Paths are chosen from it as it was when the choice began.
+    history: Arc<History>,
+    unreached: Unreached,
+    packets: Losses,
+    circuits: Losses,
+    exits: Exits,
     /// Something is not written down yet.
     changed: bool,
 }
@@ -40,8 +46,12 @@ struct State {
 impl Memory {
     /// What was written down by an earlier run, if there is a file.
     pub(super) fn open(file: Option<PathBuf>, clock: Clock) -> Self {
+        let (history, file) = match file {
+            Some(path) => file::load(path),
+            None => (History::new(), None),
+        };
         let state = State {
-            history: file.as_deref().map(file::load).unwrap_or_default(),
+            history: Arc::new(history),
             ..State::default()
         };
         Self {
@@ -56,13 +66,8 @@ impl Memory {
     }
 
     /// All of it, as it is now.
-    pub(super) fn history(&self) -> History {
-        self.lock().history.clone()
-    }
-
-    /// Looks something up.
-    pub(super) fn with<T>(&self, look: impl FnOnce(&History) -> T) -> T {
-        look(&self.lock().history)
+    pub(super) fn history(&self) -> Arc<History> {
+        Arc::clone(&self.lock().history)
     }
 
     /// Sees to it that there are guards for paths that obey these constraints. They are written down
@@ -70,51 +75,109 @@ impl Memory {
     pub(super) fn tend_guards(self: &Arc<Self>, directory: &Directory, of_all: &PathConstraints) {
         let now = self.clock.unix();
         let mut state = self.lock();
-        if state.history.tend_guards(directory, of_all, now, random()) {
+        let history = Arc::make_mut(&mut state.history);
+        if history.tend_guards(directory, of_all, now, random()) {
             state.changed = true;
+            let guards = state.guards();
+            state.packets.keep(&guards);
+            state.circuits.keep(&guards);
             let memory = Arc::clone(self);
             tokio::spawn(async move { memory.save().await });
         }
     }
 
-    /// These relays have done what they were asked for.
+    /// A circuit over these relays was built.
     pub(super) fn worked(&self, relays: impl IntoIterator<Item = RelayId>) {
+        let relays: Vec<_> = relays.into_iter().collect();
         let now = self.clock.unix();
-        self.lock().worked(relays, now);
+        self.lock().worked(&relays, now);
+    }
+
+    /// Something else than a relay of this client's answered over the network, such as a source of
+    /// descriptors: whoever cannot be reached now is not missed because this machine is cut off.
+    pub(super) fn network_is_up(&self) {
+        let now = self.clock.unix();
+        self.lock().reached(&[], now);
     }
 
     /// What went wrong on a path with this relay at each hop counts against whoever is at fault, as
-    /// far as that can be told.
+    /// far as that can be told; see [`ClientError::suspects`].
     pub(super) fn went_wrong(
         &self,
         error: &ClientError,
-        relay: impl Fn(HopIndex) -> Option<RelayId>,
+        too_soon: bool,
+        at: impl Fn(HopIndex) -> Option<RelayId>,
     ) {
         let now = self.clock.unix();
-        let suspects = error.suspects().into_iter().filter_map(&relay);
+        let suspects = error.suspects(too_soon, &at);
         let mut state = self.lock();
-        match error.is_loss() {
-            true => suspects.for_each(|relay| state.unreached(relay, now)),
-            false => suspects.for_each(|relay| state.failed(relay, now)),
+        if error.is_loss() {
+            suspects
+                .into_iter()
+                .for_each(|relay| state.unreached.missed(relay));
+            return;
+        }
+        suspects
+            .into_iter()
+            .for_each(|relay| state.failed(relay, now));
+        if error.is_loss_on_the_way() {
+            let path: Vec<_> = (0..).map_while(HopIndex::new).map_while(&at).collect();
+            let all_others = matches!(error, ClientError::Stalled);
+            state.lost(|state| &mut state.circuits, &path, all_others, now);
         }
     }
 
     /// A relay could not be reached, or a link to it was lost.
     pub(super) fn unreached(&self, relay: RelayId) {
-        let now = self.clock.unix();
-        self.lock().unreached(relay, now);
+        self.lock().unreached.missed(relay);
     }
 
-    /// A packet was lost at one of these. Not the guards are blamed for it: whoever could make a
-    /// client leave its guards, by dropping packets further on, would do it until it took one of his.
-    pub(super) fn packet_lost(&self, relays: impl IntoIterator<Item = RelayId>) {
+    /// An answer came to a packet. The guard, if it went through one, comes first.
+    pub(super) fn packet_answered(&self, relays: &[RelayId]) {
         let now = self.clock.unix();
         let mut state = self.lock();
-        let guards = state.history.guards().iter().map(|guard| guard.relay);
-        let guards: BTreeSet<_> = guards.collect();
-        let relays: BTreeSet<_> = relays.into_iter().collect();
-        for relay in relays.difference(&guards) {
-            state.failed(*relay, now);
+        state.worked(relays, now);
+        state.came_through(|state| &mut state.packets, relays, now);
+    }
+
+    /// A packet was lost at one of these; the first of them is the guard, if it went through one. It
+    /// counts against the others. When it counts against a guard is said at [`Losses`].
+    pub(super) fn packet_lost(&self, relays: &[RelayId]) {
+        let now = self.clock.unix();
+        let mut state = self.lock();
+        state.lost(|state| &mut state.packets, relays, true, now);
+    }
+
+    /// The last of these relays, which are a circuit, has opened a stream.
+    pub(super) fn stream_opened(&self, path: &[RelayId]) {
+        let now = self.clock.unix();
+        let mut state = self.lock();
+        if let Some(exit) = path.last() {
+            state.exits.opened(exit);
+        }
+        state.came_through(|state| &mut state.circuits, path, now);
+    }
+
+    /// An exit did not open a stream. It counts against it when it was three times in a row the
+    /// exit's own fault, as far as can be told without another exit's word for it.
+    pub(super) fn stream_refused(&self, exit: RelayId, failure: ExitFailure) {
+        if exits::is_its_own(failure) {
+            self.exit_failed(exit);
+        }
+    }
+
+    /// As [`Self::stream_refused`], now that another exit has opened the same target.
+    pub(super) fn another_exit_did(&self, exit: RelayId, failure: ExitFailure) {
+        if exits::may_be_its_own(failure) {
+            self.exit_failed(exit);
+        }
+    }
+
+    fn exit_failed(&self, exit: RelayId) {
+        let now = self.clock.unix();
+        let mut state = self.lock();
+        if state.exits.failed(exit) {
+            state.failed(exit, now);
         }
     }
 
@@ -122,7 +185,7 @@ impl Memory {
     pub(super) fn measured(&self, relay: &RelayId, per_second: ByteCount) {
         let now = self.clock.unix();
         let mut state = self.lock();
-        state.history.measured(relay, per_second, now);
+        Arc::make_mut(&mut state.history).measured(relay, per_second, now);
         state.changed = true;
     }
 
@@ -153,7 +216,7 @@ impl Memory {
             if !core::mem::take(&mut state.changed) {
                 return Ok(());
             }
-            state.history.clone()
+            Arc::clone(&state.history)
         };
         let written = file::save(path, &history);
         if written.is_err() {
@@ -164,29 +227,67 @@ impl Memory {
 }
 
 impl State {
-    /// Who could not be reached before has failed, since others can be.
-    fn worked(&mut self, relays: impl IntoIterator<Item = RelayId>, now: UnixTime) {
-        for relay in core::mem::take(&mut self.unreached).into_keys() {
+    fn history(&mut self) -> &mut History {
+        self.changed = true;
+        Arc::make_mut(&mut self.history)
+    }
+
+    fn worked(&mut self, relays: &[RelayId], now: UnixTime) {
+        self.reached(relays, now);
+        for relay in relays {
+            self.history().succeeded(relay, now);
+        }
+    }
+
+    fn reached(&mut self, relays: &[RelayId], now: UnixTime) {
+        for relay in self.unreached.reached(relays, now) {
             self.failed(relay, now);
         }
-        for relay in relays {
-            self.history.succeeded(&relay, now);
-        }
-        self.changed = true;
     }
 
     fn failed(&mut self, relay: RelayId, now: UnixTime) {
-        self.history.failed(&relay, now);
-        self.changed = true;
+        self.history().failed(&relay, now);
     }
 
-    /// While nobody can be reached it says nothing of the relay. A client that is cut off would
-    /// otherwise leave one guard after the other.
-    fn unreached(&mut self, relay: RelayId, now: UnixTime) {
-        let since = *self.unreached.entry(relay).or_insert(now);
-        if now.saturating_since(since) >= DOUBT {
-            self.unreached.remove(&relay);
-            self.failed(relay, now);
+    fn guards(&self) -> BTreeSet<RelayId> {
+        let guards = self.history.guards().iter();
+        guards.map(|guard| guard.relay).collect()
+    }
+
+    /// Something was lost on the way over these relays. `all_others` says that it counts against
+    /// all of them but for guards, and not only against a guard when it is time.
+    fn lost(
+        &mut self,
+        of: impl Fn(&mut Self) -> &mut Losses,
+        relays: &[RelayId],
+        all_others: bool,
+        now: UnixTime,
+    ) {
+        let guards = self.guards();
+        let others: BTreeSet<_> = relays.iter().skip(1).copied().collect();
+        if let Some(first) = relays.first().filter(|first| guards.contains(first))
+            && of(self).lost(*first, &others)
+        {
+            self.failed(*first, now);
+        }
+        let relays: BTreeSet<_> = relays.iter().copied().collect();
+        for relay in relays.difference(&guards).filter(|_| all_others) {
+            self.failed(*relay, now);
+        }
+    }
+
+    fn came_through(
+        &mut self,
+        of: impl Fn(&mut Self) -> &mut Losses,
+        relays: &[RelayId],
+        now: UnixTime,
+    ) {
+        let Some((first, others)) = relays.split_first() else {
+            return;
+        };
+        let others = others.iter().copied().collect();
+        for guard in of(self).came_through(*first, &others) {
+            self.failed(guard, now);
         }
     }
 }

@@ -78,9 +78,24 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Whether a packet may have been lost at a relay.
-    pub(super) fn has_lost(&self, relay: &RelayId) -> bool {
-        self.passing.contains_key(relay)
+    /// Whether a relay that was asked did not serve.
+    pub(super) fn has_refused(&self, relay: &RelayId) -> bool {
+        self.serving.contains_key(relay)
+    }
+
+    /// Those of them at which a packet may have been lost, the most blamed first.
+    pub(super) fn heaviest_first(&self, of: impl Iterator<Item = RelayId>) -> Vec<RelayId> {
+        let mut blamed: Vec<_> = of
+            .filter(|relay| self.passing.contains_key(relay))
+            .collect();
+        blamed.sort_by_key(|relay| core::cmp::Reverse(self.passing.get(relay)));
+        blamed
+    }
+
+    /// Takes those with the least blame out of what [`Self::heaviest_first`] has told.
+    pub(super) fn drop_lightest(&self, blamed: &mut Vec<RelayId>) {
+        let least = blamed.last().and_then(|relay| self.passing.get(relay));
+        blamed.retain(|relay| self.passing.get(relay) > least);
     }
 
     /// The blame of a journey over these relays to a service of `last`.
@@ -132,6 +147,22 @@ mod tests {
         assert_eq!(weigh(&blames, at(0), [1], 1), 1);
         blames.served(&RelayId::new([1; 32]));
         assert_eq!(weigh(&blames, at(0), [1], 1), 0);
+    }
+
+    #[test]
+    fn the_least_blamed_are_the_first_that_will_do_again() {
+        let mut blames = Blames::default();
+        for lost in [&[1, 2, 3][..], &[1, 2], &[1]] {
+            blames.lost(lost.iter().map(|n| RelayId::new([*n; 32])), at(0));
+        }
+        let weights = blames.weights(at(0));
+        let of = relays([4, 3, 2, 1]);
+        let mut blamed = weights.heaviest_first(of.into_iter());
+        for left in [&[1, 2, 3][..], &[1, 2], &[1], &[]] {
+            let numbers: Vec<_> = blamed.iter().map(|relay| relay.as_bytes()[0]).collect();
+            assert_eq!(numbers, left);
+            weights.drop_lightest(&mut blamed);
+        }
     }
 
     #[test]

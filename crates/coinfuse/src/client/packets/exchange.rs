@@ -15,7 +15,6 @@ use coinfuse_onion::{
 use coinfuse_wire::{Decode, Encode, PacketSize, RelayId, ServiceCode};
 use core::fmt;
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 /// What is asked of a service.
 #[derive(Clone, PartialEq, Eq)]
@@ -132,15 +131,17 @@ impl Inner {
     /// Who is to be avoided after this, and who is not.
     fn note(&self, journey: &Journey, answer: &Result<Vec<u8>, AskError>) {
         let (now, mut blames) = (self.clock.now(), self.packets.blames());
-        let relays: BTreeSet<_> = journey.legs().map(|(leg, _)| leg.relay).collect();
-        let first = journey.there.first().map(|leg| leg.relay);
+        let mut relays: Vec<_> = journey.legs().map(|(leg, _)| leg.relay).collect();
+        let first = relays.first().copied();
+        // The way back ends where the way there begins.
+        relays.truncate(relays.len().saturating_sub(1));
         match answer {
             Ok(_) => {
-                self.memory.worked(relays.iter().copied());
+                self.memory.packet_answered(&relays);
                 blames.answered(relays);
             }
             Err(AskError::NoAnswer) => {
-                self.memory.packet_lost(relays.iter().copied());
+                self.memory.packet_lost(&relays);
                 blames.lost(relays, now);
             }
             Err(AskError::Link { .. } | AskError::LinkLost) => {

@@ -241,8 +241,7 @@ impl Inner {
 
     fn with_view<T>(&self, excluded: &BTreeSet<RelayId>, look: impl FnOnce(&View<'_>) -> T) -> T {
         let blames = self.packets.blames().weights(self.clock.now());
-        let directory = self.directory.read();
-        let directory = directory.unwrap_or_else(PoisonError::into_inner);
+        let directory = self.directory();
         let mut unwanted = self.unwanted(&directory);
         unwanted.extend(excluded);
         look(&View {
@@ -268,26 +267,39 @@ impl Inner {
     }
 
     /// A random journey over relays of the whole directory: of several, the first one with least
-    /// blame. It begins at a guard, and at one that is not blamed if there is such.
+    /// blame. It ends at a relay that did not say lately that it cannot serve, if there is one. It
+    /// begins at a guard, of those that will do at one with least blame: what was lost through one
+    /// guard is tried again through another.
     fn draw(&self, errand: Errand, excluded: &BTreeSet<RelayId>) -> Result<Route, AskError> {
         let route = self.with_view(excluded, |view| {
             let wish = self.wish(errand, view);
             self.memory
                 .tend_guards(view.directory, &wish.constraints(wish.hops));
-            self.memory.with(|history| {
-                let guards = history.guards().iter().map(|guard| guard.relay);
-                let blamed = guards.filter(|guard| view.blames.has_lost(guard));
-                let all: BTreeSet<_> = view.excluded.iter().copied().chain(blamed).collect();
-                let apart = Wish {
-                    excluded: &all,
+            let history = self.memory.history();
+            let draw = |guards: &[RelayId], lasts: Option<&BTreeSet<RelayId>>| {
+                let excluded = view.excluded.iter().chain(guards).copied().collect();
+                let wish = Wish {
+                    excluded: &excluded,
+                    lasts,
                     ..wish
                 };
-                let draw = |wish: &Wish<'_>| {
-                    let one = || route::draw(view.directory, wish, history, [random(), random()]);
-                    route::lightest(one, view.blames)
-                };
-                draw(&apart).or_else(|_| draw(&wish))
-            })
+                let one = || route::draw(view.directory, &wish, &history, [random(), random()]);
+                route::lightest(one, view.blames)
+            };
+            let offering = view.directory.offering(errand.service);
+            let serving = offering.filter(|relay| !view.blames.has_refused(&relay.relay));
+            let serving: BTreeSet<_> = serving.map(|relay| relay.relay).collect();
+            let mut lasts = Some(&serving);
+            let blamed = history.guards().iter().map(|guard| guard.relay);
+            let blamed = view.blames.heaviest_first(blamed);
+            let mut without = blamed.clone();
+            loop {
+                match draw(&without, lasts) {
+                    Err(_) if !without.is_empty() => view.blames.drop_lightest(&mut without),
+                    Err(_) if lasts.is_some() => (lasts, without) = (None, blamed.clone()),
+                    route => return route,
+                }
+            }
         })?;
         purchase::check_keys(&route).map_err(|relay| {
             self.packets.blames().lost([relay], self.clock.now());
@@ -302,7 +314,8 @@ impl Inner {
             hops: self.config.packets.hops,
             hops_back: self.config.packets.hops_back,
             need: self.need(errand),
-            mints: &self.mint_urls,
+            lasts: None,
+            mints: &self.mints,
             excluded: view.excluded,
             now: view.now,
         }

@@ -3,7 +3,8 @@
 use super::blame::Weights;
 use super::journey::Errand;
 use coinfuse_directory::{
-    Descriptor, Directory, History, MintUrl, PacketNeed, PathConstraints, SelectError, select_path,
+    Descriptor, Directory, History, MintUnit, MintUrl, PacketNeed, PathConstraints, SelectError,
+    select_path,
 };
 use coinfuse_wire::{RelayId, UnixTime};
 use std::collections::BTreeSet;
@@ -19,8 +20,10 @@ pub(super) struct Wish<'a> {
     pub(super) hops: usize,
     pub(super) hops_back: usize,
     pub(super) need: PacketNeed,
+    /// Those with the service that will do; all, if nothing is said.
+    pub(super) lasts: Option<&'a BTreeSet<RelayId>>,
     /// Whose ecash there is.
-    pub(super) mints: &'a [MintUrl],
+    pub(super) mints: &'a [(MintUrl, MintUnit)],
     pub(super) excluded: &'a BTreeSet<RelayId>,
     pub(super) now: UnixTime,
 }
@@ -45,8 +48,11 @@ pub(super) fn draw(
     history: &History,
     [seed, seed_back]: [[u8; 32]; 2],
 ) -> Result<Route, SelectError> {
-    let constraints = wish.constraints(wish.hops);
-    let constraints = constraints.ending_in(wish.errand.service);
+    let all = wish.constraints(wish.hops).ending_in(wish.errand.service);
+    let constraints = match wish.lasts {
+        Some(lasts) => all.ending_at(lasts.iter().copied()),
+        None => all,
+    };
     let there = select_path(directory, &constraints, history, seed)?;
     let (first, last) = (there.first().relay, there.last().relay);
     let back = wish
@@ -110,13 +116,14 @@ mod tests {
     use std::sync::LazyLock;
 
     fn wish(hops: usize, hops_back: usize, excluded: &BTreeSet<RelayId>) -> Wish<'_> {
-        static MINTS: LazyLock<Vec<MintUrl>> =
-            LazyLock::new(|| vec!["http://mint.example".parse().unwrap()]);
+        static MINTS: LazyLock<Vec<(MintUrl, MintUnit)>> =
+            LazyLock::new(|| vec![("http://mint.example".parse().unwrap(), MintUnit::Msat)]);
         Wish {
             errand: ERRAND,
             hops,
             hops_back,
             need: need(),
+            lasts: None,
             mints: &MINTS,
             excluded,
             now: NOW,

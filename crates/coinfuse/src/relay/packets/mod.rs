@@ -217,8 +217,7 @@ impl Hub {
     }
 
     /// Passes packets on to these relays from now on.
-    pub(super) fn set_directory(&self, directory: Directory) {
-        let directory = Arc::new(directory);
+    pub(super) fn set_directory(&self, directory: Arc<Directory>) {
         *self
             .directory
             .write()

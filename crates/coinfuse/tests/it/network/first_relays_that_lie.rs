@@ -260,3 +260,24 @@ async fn a_first_relay_that_ends_the_lane_is_told_of_at_once() {
         until("the end of the link", || lane.link.is_closed()).await;
     }
 }
+
+#[tokio::test]
+async fn a_transaction_goes_another_way_as_soon_as_its_first_relay_ends_the_link() {
+    let (peer, mut liar) = (BitcoinPeer::start().unwrap(), Liar::new());
+    let mut plan = plan(&peer, 1);
+    plan.client.packets.attempts = 2;
+    plan.client.packets.answer_timeout = Duration::from_secs(600);
+    let town = plan.build().await;
+    let mut known = directory(&town.relays[..1]);
+    known.insert(liar.descriptor(&town)).unwrap();
+    town.client.set_directory(known);
+    let end = async {
+        let mut lane = liar.lane().await;
+        lane.question().await;
+        town.choose_among(&[0, 1]);
+        lane.link.close(CloseReason::Shutdown);
+    };
+    let (answer, ()) = tokio::join!(soon("an answer", broadcast(&town, 1)), end);
+    assert!(matches!(answer, Ok(Answer::Accepted(_))), "{answer:?}");
+    assert!(peer.has(transaction(1, 1).txid()));
+}

@@ -2,6 +2,7 @@
 
 mod a_long_path;
 mod channels_that_pay;
+mod circuits_that_outlive_their_callers;
 mod clients_that_remember;
 mod credit_that_runs_out;
 mod credit_that_survives;
@@ -17,6 +18,7 @@ mod questions;
 mod questions_that_are_answered;
 mod questions_that_are_not;
 mod questions_that_leak;
+mod relays_in_the_way;
 mod stalls_that_stay_alone;
 mod station;
 mod town;

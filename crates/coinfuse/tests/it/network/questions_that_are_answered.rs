@@ -9,7 +9,7 @@ use super::traffic::soon;
 use coinfuse_delivery::mempool::{Answer, Rejection};
 use coinfuse_directory::PacketPrice;
 use coinfuse_testkit::BitcoinPeer;
-use coinfuse_wire::Msat;
+use coinfuse_wire::{Msat, ServiceCode};
 use std::time::Duration;
 
 #[tokio::test]
@@ -115,6 +115,8 @@ async fn a_relay_that_drops_packets_is_passed_over_for_one_that_does_not() {
     let mut plan = plan(&peer, 3);
     plan.client.packets.attempts = 3;
     plan.client.packets.answer_timeout = Duration::from_secs(2);
+    // It is asked for its service, and is nobody's guard: those are the other three.
+    plan.relays[0].describe = |body| body.services = [ServiceCode::MEMPOOL].into_iter().collect();
     let town = plan.build().await;
     for relay in [1, 2] {
         make_it_drop(&town, relay);
@@ -169,10 +171,7 @@ async fn a_relay_that_raises_its_price_is_paid_the_new_one() {
     accepted(&town, &peer, 2).await;
     assert_eq!(town.client.spent(), Msat::new(12 + 4 + 8 + 4));
     // What was bought for the old price is used for what it still pays.
-    town.client
-        .stock_up(coinfuse_wire::ServiceCode::MEMPOOL)
-        .await
-        .unwrap();
+    town.client.stock_up(ServiceCode::MEMPOOL).await.unwrap();
     books_agree(&town, PLENTY).await;
     let refused = (0..2).map(|relay| stats(&town, relay).underpaid);
     assert_eq!(refused.sum::<u64>(), 0);

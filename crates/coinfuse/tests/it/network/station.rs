@@ -313,12 +313,16 @@ impl Station {
 
     /// What is published about it.
     pub(crate) fn descriptor(&self) -> Descriptor {
-        let address = self.path.as_ref().map_or(self.listen, DelayedUdp::addr);
-        self.descriptor_at(address)
+        self.descriptor_but(|_| {})
     }
 
     /// What would be published if it were elsewhere.
     pub(crate) fn descriptor_at(&self, address: SocketAddr) -> Descriptor {
+        self.descriptor_but(|body| body.addresses = vec![address])
+    }
+
+    /// What would be published if something were different.
+    pub(crate) fn descriptor_but(&self, change: impl FnOnce(&mut DescriptorBody)) -> Descriptor {
         let identity = Identity::from_seed(*self.seed.derive(Purpose::Identity));
         let keys = RelayKeys {
             link: self.seed.link_secret().key(),
@@ -340,8 +344,9 @@ impl Station {
         }
         let running = self.running.as_ref();
         body.packets = running.and_then(|running| running.relay.packet_offer());
-        body.addresses = vec![address];
+        body.addresses = vec![self.path.as_ref().map_or(self.listen, DelayedUdp::addr)];
         (self.plan.describe)(&mut body);
+        change(&mut body);
         body.sign(&identity).unwrap()
     }
 }
