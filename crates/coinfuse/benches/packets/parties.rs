@@ -52,12 +52,12 @@ fn descriptor(seed: u8, address: SocketAddr) -> Descriptor {
     let keys = RelayKeys {
         link: LinkSecret::from_seed([seed; 32]).key(),
         onion: CircuitKey::new([seed; 32]),
-        voucher: PublishedVoucherKey::new([seed; 33]),
+        voucher: PublishedVoucherKey::new([2; 33]),
     };
     let mut body = DescriptorBody::new(&identity(seed), keys, unix());
     body.addresses = vec![address];
     body.packets = Some(PacketOffer {
-        key: PacketKey::new([seed; 33]),
+        key: PacketKey::new([2; 33]),
         good_until: body.expires,
         price: price(),
         max_delay: Duration::ZERO,

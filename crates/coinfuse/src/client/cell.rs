@@ -72,6 +72,13 @@ impl Cell {
         !self.over.is_cancelled() && !self.leaving.is_cancelled()
     }
 
+    /// Ends the circuit in an orderly way, unless it has ended: why is then still of interest.
+    pub(super) fn leave(&self) {
+        if !self.over.is_cancelled() {
+            self.leaving.cancel();
+        }
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -104,7 +104,12 @@ impl OpenCircuit {
     }
 
     pub(super) fn close(&self) {
-        self.cell.leaving.cancel();
+        self.cell.leave();
+    }
+
+    /// It carries no streams any more; the hops are to say why.
+    pub(super) fn lost(&self) {
+        self.cell.over.cancel();
     }
 
     /// The relays, in order.
@@ -185,7 +190,7 @@ impl OpenCircuit {
 
 impl Drop for OpenCircuit {
     fn drop(&mut self) {
-        self.cell.leaving.cancel();
+        self.cell.leave();
     }
 }
 

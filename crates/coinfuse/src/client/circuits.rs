@@ -213,7 +213,7 @@ impl Inner {
                 return Ok(stream);
             }
             Err(OpenError::Lost) => {
-                circuit.close();
+                circuit.lost();
                 ClientError::CircuitLost
             }
             Err(OpenError::Exit(failure)) => {

@@ -95,8 +95,15 @@ impl Control {
         tracing::info!(%error, "a circuit ended");
         self.cell.over.cancel();
         let relay = |hop: HopIndex| self.accounts.get(hop.get()).map(|account| account.relay);
-        self.memory
-            .went_wrong(&error, self.is_too_soon(&error), relay);
+        let too_soon = self.is_too_soon(&error);
+        let error = match error {
+            // A hop on the way is done when the one after it has ended the streams.
+            ClientError::Closed(hop, CloseReason::Done) if too_soon && hop != self.last_hop() => {
+                ClientError::StreamsEnded(self.last_hop())
+            }
+            error => error,
+        };
+        self.memory.went_wrong(&error, too_soon, relay);
         false
     }
 

@@ -41,7 +41,7 @@ async fn what_a_relay_changes_is_seen_by_all() {
         up: Rate::from_msat_per_mib(7),
         down: Rate::from_msat_per_mib(9),
     };
-    // The other point with the same x as in all descriptors of these tests.
+    // The other point with that x.
     let mut voucher = [0x02; 33];
     voucher[0] = 0x03;
     let keys = RelayKeys {

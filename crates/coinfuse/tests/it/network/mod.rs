@@ -13,6 +13,7 @@ mod isolation_that_holds;
 mod limits_that_hold;
 mod logs_that_leak;
 mod meters_that_agree;
+mod mute;
 mod packets_beside_circuits;
 mod questions;
 mod questions_that_are_answered;

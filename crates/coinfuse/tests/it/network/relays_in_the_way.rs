@@ -1,10 +1,11 @@
 //! A relay that does not do its part is left, wherever it stands.
 
+use super::mute::Mute;
 use super::station::RelayPlan;
 use super::town::{Plan, Town, directory};
 use super::traffic::{echo, isolation, open, soon, until};
 use coinfuse::client::ClientError;
-use coinfuse_directory::{DescriptorBody, MintUnit, VoucherKey};
+use coinfuse_directory::{DescriptorBody, MintUnit};
 use coinfuse_testkit::Peer;
 use coinfuse_wire::RelayId;
 use std::time::Duration;
@@ -45,10 +46,8 @@ async fn guard_that_says(change: fn(&mut DescriptorBody)) -> Town {
 }
 
 #[tokio::test]
-async fn a_guard_whose_voucher_key_is_none_is_passed_over() {
-    let town = guard_that_says(|body| body.keys.voucher = VoucherKey::new([0; 33])).await;
-    assert!(rests(&town, 1));
-    assert_eq!(town.client.history().guards()[0].relay, id(&town, 1));
+async fn a_guard_that_takes_no_mint_of_ours_any_more_is_passed_over() {
+    guard_that_says(|body| body.mints.clear()).await;
 }
 
 #[tokio::test]
@@ -69,6 +68,32 @@ async fn an_exit_that_closes_circuits_as_soon_as_they_are_built_is_left() {
     soon("the end of the stream", end).await.unwrap_err();
     until("the client's notice", || rests(&town, 0)).await;
     assert!(!rests(&town, 1), "the guard has done its part");
+}
+
+#[tokio::test]
+async fn an_exit_that_ends_streams_without_a_word_is_left_and_not_the_guard() {
+    let (target, mute) = (Peer::echo().unwrap(), Mute::new());
+    let mut plan = Plan::hops(2);
+    plan.client.attempts = 1;
+    let town = plan.build().await;
+    let mut known = directory([&town.relays[1]]);
+    known.insert(mute.descriptor()).unwrap();
+    town.client.set_directory(known.clone());
+    let exit = mute.descriptor().relay;
+    tokio::spawn(mute.serve());
+    let error = echo(&town.client, target.addr(), isolation("a"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::CircuitLost), "{error}");
+    let rests = || town.client.history().is_resting(&exit, super::unix());
+    until("the client's notice", rests).await;
+    assert!(!self::rests(&town, 1));
+
+    known.insert(town.exit().descriptor()).unwrap();
+    town.client.set_directory(known);
+    echo(&town.client, target.addr(), isolation("a"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
