@@ -7,6 +7,7 @@
 mod channel;
 mod circuit;
 mod directory;
+mod discovery;
 mod laws;
 mod machines;
 mod mempool;
@@ -22,6 +23,7 @@ pub use channel::{
 };
 pub use circuit::{circuit_handshake, circuit_messages, circuit_records};
 pub use directory::{descriptor, directory_file, exit_policy};
+pub use discovery::{discovery_peer, discovery_record};
 pub use machines::{circuit_lane, circuit_operations};
 pub use mempool::{mempool_session, mempool_submission};
 pub use onion::{onion_build, onion_lane, onion_peel, onion_record, onion_reply, onion_reply_path};
@@ -35,7 +37,7 @@ pub use wire::wire;
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is its folder of seeds.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 29] = [
     ("channel_forgeries", channel_forgeries),
     ("channel_messages", channel_messages),
     ("channel_operations", channel_operations),
@@ -52,6 +54,8 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("directory_paths", directory_paths),
     ("directory_question", directory_question),
     ("directory_snapshot", directory_snapshot),
+    ("discovery_peer", discovery_peer),
+    ("discovery_record", discovery_record),
     ("exit_policy", exit_policy),
     ("mempool_session", mempool_session),
     ("mempool_submission", mempool_submission),

@@ -94,14 +94,19 @@ pub(crate) fn to_multiaddr(address: SocketAddr) -> Multiaddr {
     Multiaddr::from(address.ip()).with(Protocol::Tcp(address.port()))
 }
 
+/// The address of whom a connection is with.
+pub(crate) fn to_ip(multiaddr: &Multiaddr) -> Option<IpAddr> {
+    match multiaddr.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
+}
+
 /// The socket address in `/ip4/../tcp/..` or `/ip6/../tcp/..`, with or without `/p2p/..` after it.
 pub(crate) fn to_socket(multiaddr: &Multiaddr) -> Option<SocketAddr> {
-    let mut parts = multiaddr.iter();
-    let ip: IpAddr = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
-    };
+    let ip = to_ip(multiaddr)?;
+    let mut parts = multiaddr.iter().skip(1);
     let Protocol::Tcp(port) = parts.next()? else {
         return None;
     };

@@ -2,6 +2,8 @@
 
 use crate::codec::{self, DirectoryCodec};
 use crate::config::{DiscoveryConfig, Role};
+use crate::crowd::Crowd;
+use crate::rationed::Rationed;
 use crate::store::Store;
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -26,10 +28,12 @@ const IDENTIFY_PROTOCOL: &str = "/coinfuse/1";
 const AGENT: &str = "coinfuse";
 /// How long a connection may take until it is authenticated.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Streams on one connection, both ways.
-const MAX_STREAMS: usize = 128;
+/// Streams on one connection, both ways. The DHT alone may have 64.
+const MAX_STREAMS: usize = 80;
+/// Streams of others on one connection that are not agreed on a protocol yet.
+const MAX_NEGOTIATING: usize = 16;
 /// Questions about the directory on one connection at once, both ways.
-const MAX_QUESTIONS: usize = 16;
+const MAX_QUESTIONS: usize = 8;
 /// How often it is tried whether a connection still works.
 const PING: Duration = Duration::from_secs(60);
 /// With how many nodes a record is stored, and how many providers one of them names. Few, since each
@@ -42,8 +46,9 @@ pub(crate) const PROVIDER_TTL: Duration = Duration::from_secs(3600);
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     memory: Toggle<memory_connection_limits::Behaviour>,
+    crowd: Crowd,
     limits: connection_limits::Behaviour,
-    pub(crate) kad: kad::Behaviour<Store>,
+    pub(crate) kad: Rationed,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) directory: request_response::Behaviour<DirectoryCodec>,
@@ -63,15 +68,20 @@ impl Behaviour {
             memory: memory
                 .map(memory_connection_limits::Behaviour::with_max_bytes)
                 .into(),
+            crowd: Crowd::new(&config.limits, config.private_addresses),
             limits: connection_limits::Behaviour::new(connection_limits(config)),
-            kad: kademlia(config.role, pair.public().to_peer_id(), store),
+            kad: Rationed::new(
+                kademlia(config.role, pair.public().to_peer_id(), store),
+                config.private_addresses,
+            ),
             identify: identify::Behaviour::new(
                 identify::Config::new(IDENTIFY_PROTOCOL.to_owned(), pair.public())
                     .with_agent_version(AGENT.to_owned())
                     .with_hide_listen_addrs(!relay),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING)),
-            directory: request_response::Behaviour::new(
+            directory: request_response::Behaviour::with_codec(
+                DirectoryCodec::new(config.limits.questions),
                 [(codec::PROTOCOL, support)],
                 request_response::Config::default()
                     .with_request_timeout(config.timing.answer)
@@ -139,7 +149,7 @@ pub(crate) fn swarm(
     let transport = transport(&pair, config.private_addresses)?;
     let swarm_config = libp2p::swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(config.timing.idle)
-        .with_max_negotiating_inbound_streams(MAX_STREAMS);
+        .with_max_negotiating_inbound_streams(MAX_NEGOTIATING);
     Ok(Swarm::new(
         transport,
         Behaviour::new(config, &pair, store),

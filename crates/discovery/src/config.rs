@@ -74,8 +74,13 @@ impl DiscoveryConfig {
 
     /// A client, known by another key at each start; `seed` is 32 fresh random bytes.
     pub fn client(seed: [u8; 32]) -> Self {
+        let limits = Limits {
+            process_memory: None,
+            ..Limits::default()
+        };
         Self {
             role: Role::Client,
+            limits,
             ..Self::relay(crate::keys::derive(&seed, "client"), seed)
         }
     }
@@ -105,15 +110,27 @@ pub struct Limits {
     pub relays_per_subnet: usize,
     /// Connections that others opened: 512.
     pub incoming: u32,
+    /// Those of one public /24, for IPv6 /48: 32. An address that is not public counts as a subnet, so
+    /// a relay behind a proxy that hides its clients' addresses needs more; but not where
+    /// [`private_addresses`](DiscoveryConfig::private_addresses) is set.
+    pub incoming_per_subnet: u32,
+    /// Connections of one such subnet whose peer has not proved its key yet: 8.
+    pub pending_per_subnet: u32,
     /// Connections that this node opened: 128.
     pub outgoing: u32,
     /// Connections with one peer: 4.
     pub per_peer: u32,
-    /// No more connections while the whole process has more bytes of memory than this. Not limited
-    /// by default.
+    /// No more connections, in or out, while the whole process holds more bytes of physical memory
+    /// than this, whatever for. 1 GiB for a relay; it should be more than what the rest of the process
+    /// needs, and less than the machine has. Not limited for a client, to which nobody connects.
     pub process_memory: Option<usize>,
     /// Bytes of answers on their way at once; whoever asks then is told to come later. 32 MiB.
     pub answers: usize,
+    /// The same for those of one subnet, each of which may have one answer more: 2 MiB.
+    pub answers_per_subnet: usize,
+    /// Bytes of long questions being read at once, those that publish descriptors; a peer that has one
+    /// more is not answered, and its news comes with the next comparison. 32 MiB.
+    pub questions: usize,
 }
 
 impl Default for Limits {
@@ -122,10 +139,14 @@ impl Default for Limits {
             relays: Directory::DEFAULT_LIMIT,
             relays_per_subnet: 16,
             incoming: 512,
+            incoming_per_subnet: 32,
+            pending_per_subnet: 8,
             outgoing: 128,
             per_peer: 4,
-            process_memory: None,
+            process_memory: Some(1 << 30),
             answers: 32 << 20,
+            answers_per_subnet: 2 << 20,
+            questions: 32 << 20,
         }
     }
 }
@@ -173,5 +194,21 @@ impl Default for Timing {
             idle: Duration::from_secs(60),
             save: Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_connected_to_has_a_bound_for_memory() {
+        let relay = DiscoveryConfig::relay([1; 32], [2; 32]).limits;
+        let client = DiscoveryConfig::client([3; 32]).limits;
+        assert_eq!(relay.process_memory, Some(1 << 30));
+        // What a client's process needs for other things is not known here.
+        assert_eq!(client.process_memory, None);
+        // What discovery itself is allowed to hold for strangers is a small part of it.
+        assert!(relay.answers + relay.questions <= (1 << 30) / 8);
     }
 }

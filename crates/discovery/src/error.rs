@@ -56,6 +56,17 @@ pub enum PublishError {
     Stopped(#[from] Stopped),
 }
 
+/// Why a question was not put to the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LookupError {
+    /// So many lookups are under way already that the caller should wait for some of them.
+    #[error("too many lookups at once; wait for those under way")]
+    Busy,
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// The node has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("discovery has stopped")]

@@ -2,7 +2,7 @@
 
 use crate::address::PeerAddress;
 use crate::config::{DiscoveryConfig, Role};
-use crate::error::{PublishError, StartError, Stopped};
+use crate::error::{LookupError, PublishError, StartError, Stopped};
 use crate::node::{Command, Node};
 use crate::status::Status;
 use coinfuse_directory::{Descriptor, Directory, PeerKey, SourceOffer};
@@ -95,8 +95,8 @@ impl Discovery {
     /// # Errors
     ///
     /// If the node has stopped, or has too many lookups to do.
-    pub async fn look_up(&self, relay: RelayId) -> Result<Option<Arc<Descriptor>>, Stopped> {
-        self.ask(|answer| Command::Relay(relay, answer)).await
+    pub async fn look_up(&self, relay: RelayId) -> Result<Option<Arc<Descriptor>>, LookupError> {
+        self.ask(|answer| Command::Relay(relay, answer)).await?
     }
 
     /// Asks the DHT who offers a service: the peers whose announcements others found proven. The
@@ -105,8 +105,8 @@ impl Discovery {
     /// # Errors
     ///
     /// If the node has stopped, or has too many lookups to do.
-    pub async fn providers(&self, service: ServiceCode) -> Result<BTreeSet<PeerKey>, Stopped> {
-        self.ask(|answer| Command::Service(service, answer)).await
+    pub async fn providers(&self, service: ServiceCode) -> Result<BTreeSet<PeerKey>, LookupError> {
+        self.ask(|answer| Command::Service(service, answer)).await?
     }
 
     /// How the node does.

@@ -14,6 +14,8 @@
 //! * **Few places for many names.** An identity costs nothing. A /24 network gets
 //!   [`relays_per_subnet`](Limits::relays_per_subnet) places in the directory; who was reached there, by
 //!   ourselves or by most of a client's sources, and then who did more work for his name, goes first.
+//! * **A share for each.** Connections, questions and answers are limited by subnet, because a peer's
+//!   key costs nothing either; see [`Limits`].
 //! * **A DHT**, `/coinfuse/kad/1`: descriptors as records, and providers for each service code, ranked
 //!   by what proves them. For programs that want to look one thing up and not hold a directory.
 //!
@@ -58,8 +60,9 @@
 //!
 //! # How it is built
 //!
-//! One task owns the swarm and all state; handles send it commands. Nothing in it waits: signatures
-//! are verified, and files written, on other threads. What decides is free of I/O: the book (who has
+//! One task owns the swarm and all state; handles send it commands. Nothing in it waits: what others
+//! tell is verified, and files are written, on other threads; only the few records that a lookup of
+//! one's own finds are verified in place. What decides is free of I/O: the book (who has
 //! a place), the session (one comparison), the sources (whom to ask), the providers (who is named),
 //! the news (what to pass on).
 
@@ -70,13 +73,17 @@ mod cache;
 mod clock;
 mod codec;
 mod config;
+mod crowd;
 mod draw;
 mod error;
 mod handle;
 mod keys;
 mod news;
 mod node;
+mod outbox;
+mod party;
 mod providers;
+mod rationed;
 mod record;
 #[cfg(test)]
 mod samples;
@@ -84,15 +91,17 @@ mod session;
 mod sources;
 mod status;
 mod store;
+mod trouble;
 
 pub use address::{PeerAddress, PeerAddressError};
 pub use clock::Clock;
 pub use config::{DiscoveryConfig, Limits, Role, Timing};
-pub use error::{PublishError, StartError, Stopped};
+pub use error::{LookupError, PublishError, StartError, Stopped};
 pub use handle::Discovery;
 pub use keys::peer_key;
 pub use record::{RecordError, check_record, record_key};
 pub use status::{SourceStatus, Status};
+pub use trouble::SourceTrouble;
 
 /// Keeps the example of the README compiling.
 #[cfg(doctest)]

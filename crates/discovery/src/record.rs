@@ -32,6 +32,11 @@ pub fn record_key(relay: &RelayId) -> Vec<u8> {
 /// In the order of what the checks cost: the key, the length and the fields, whose it is, its time, the
 /// signature.
 pub fn check_record(key: &[u8], value: &[u8], now: UnixTime) -> Result<Descriptor, RecordError> {
+    Ok(read_record(key, value)?.verify(now)?)
+}
+
+/// The cheap part of that: everything but the time and the signature.
+pub(crate) fn read_record(key: &[u8], value: &[u8]) -> Result<UnverifiedDescriptor, RecordError> {
     let Some(Name::Relay(hash)) = Name::parse(key) else {
         return Err(RecordError::Key);
     };
@@ -39,5 +44,5 @@ pub fn check_record(key: &[u8], value: &[u8], now: UnixTime) -> Result<Descripto
     if Name::of_relay(&descriptor.claimed_relay()) != Name::Relay(hash) {
         return Err(RecordError::WrongKey);
     }
-    Ok(descriptor.verify(now)?)
+    Ok(descriptor)
 }

@@ -324,6 +324,15 @@ pub(crate) struct Checked {
     pub(crate) good: Vec<Arc<Descriptor>>,
     /// Whether one of the others was never signed by its relay.
     pub(crate) forged: bool,
+    /// Those that do not hold now.
+    pub(crate) untimely: Untimely,
+}
+
+/// How many descriptors were not taken because of their time.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Untimely {
+    pub(crate) expired: u64,
+    pub(crate) from_the_future: u64,
 }
 
 /// Verifies descriptors, some 50 us each.
@@ -336,7 +345,8 @@ pub(crate) fn check(descriptors: Vec<UnverifiedDescriptor>, now: UnixTime) -> Ch
                 checked.forged = true;
             }
             // Clocks differ, and time passes between listing and fetching.
-            Err(DescriptorError::Expired { .. } | DescriptorError::FromTheFuture { .. }) => {}
+            Err(DescriptorError::Expired { .. }) => checked.untimely.expired += 1,
+            Err(DescriptorError::FromTheFuture { .. }) => checked.untimely.from_the_future += 1,
         }
     }
     checked
@@ -513,7 +523,7 @@ mod tests {
         let same = Arc::new(relay(5, |_| {}));
         let checked = Checked {
             good: vec![same; 4],
-            forged: false,
+            ..Checked::default()
         };
         let step = session.on_checked(&checked, 0, &ours, &mut in_flight);
         assert_eq!((step, session.cursor()), (Ok(Step::Done), None));
@@ -649,6 +659,7 @@ mod tests {
         let late = good.expires;
         let checked = check(read(good.as_bytes()), late);
         assert!(checked.good.is_empty() && !checked.forged);
+        assert_eq!(checked.untimely.expired, 1);
     }
 
     #[test]

@@ -4,12 +4,15 @@ use crate::address::{peer_id, to_multiaddr, to_socket};
 use crate::book::Subnet;
 use crate::config::{DiscoveryConfig, Role, Timing};
 use crate::draw::Draw;
+use crate::session::Checked;
+use crate::trouble::{SourceTrouble, Troubles};
 use coinfuse_directory::sync::Cursor;
-use coinfuse_directory::{Audit, AuditConfig, Directory, Finding, Standing, View};
+use coinfuse_directory::{Audit, AuditConfig, Descriptor, Directory, Finding, Standing, View};
 use coinfuse_wire::{Instant, RelayId};
 use core::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// How many sources a client keeps: enough to compare, and few, because each learns that it is one.
 const CLIENT_SOURCES: usize = 6;
@@ -57,6 +60,9 @@ struct Known {
     heard: Option<Instant>,
     /// Whether it could be held against others what it lists.
     judged: bool,
+    /// Descriptors that it handed out since it was heard, and of them those that do not hold now.
+    good: usize,
+    untimely: usize,
 }
 
 impl Known {
@@ -66,6 +72,16 @@ impl Known {
         let is_silent = self.heard.is_none() && self.failures == 0;
         is_silent && self.rested <= now && self.asked.is_none_or(lately)
     }
+}
+
+/// How a source does.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) bootstrap: bool,
+    pub(crate) standing: Standing,
+    pub(crate) heard: Option<Instant>,
+    pub(crate) trouble: Option<SourceTrouble>,
 }
 
 /// The sources that a node keeps, and how they prove.
@@ -83,6 +99,7 @@ pub(crate) struct Sources {
     met: Vec<Source>,
     known: BTreeMap<PeerId, Known>,
     shunned: HashMap<PeerId, Instant>,
+    troubles: Troubles,
     audit: Audit<PeerId>,
     followed: Option<(PeerId, Cursor)>,
     full_by: Instant,
@@ -106,6 +123,7 @@ impl Sources {
         audit: AuditConfig,
         bootstrap: Vec<Source>,
     ) -> Self {
+        let troubles = Troubles::of_bootstrap(&bootstrap);
         Self {
             local,
             role,
@@ -114,6 +132,7 @@ impl Sources {
             met: Vec::new(),
             known: BTreeMap::new(),
             shunned: HashMap::new(),
+            troubles,
             audit: Audit::new(audit),
             followed: None,
             full_by: Instant::ZERO,
@@ -177,6 +196,7 @@ impl Sources {
         draw: &mut Draw,
         now: Instant,
     ) -> Finding {
+        let held = view.as_ref().map_or(usize::MAX, |view| view.ours.len());
         let mut finding = Finding::default();
         if let Some(view) = view {
             finding = self.audit.heard(peer, &view, now);
@@ -186,6 +206,13 @@ impl Sources {
             known.failures = 0;
             known.heard = Some(now);
             known.judged |= finding.judged > 0;
+            let (good, untimely) = (core::mem::take(&mut known.good), known.untimely);
+            known.untimely = 0;
+            // That a few have just expired is no wonder. If there is nothing else, it is the clock.
+            match good == 0 && untimely > 0 && untimely >= held {
+                true => self.note(peer, SourceTrouble::Clock { untimely }),
+                false => self.troubles.is_well(peer),
+            }
         }
         // One of bad standing is not let go, or it would come back with a good one.
         let rotation = match self.role {
@@ -197,6 +224,35 @@ impl Sources {
             self.let_go(peer);
         }
         finding
+    }
+
+    /// Descriptors of a source were checked.
+    pub(crate) fn checked(&mut self, peer: &PeerId, checked: &Checked) {
+        if let Some(known) = self.known.get_mut(peer) {
+            let untimely = checked.untimely;
+            known.good += checked.good.len();
+            known.untimely += (untimely.expired + untimely.from_the_future) as usize;
+        }
+    }
+
+    /// Whether a peer is a source.
+    pub(crate) fn is_source(&self, peer: &PeerId) -> bool {
+        self.known.contains_key(peer)
+    }
+
+    /// Keeps in mind what is wrong with a source.
+    pub(crate) fn note(&mut self, peer: &PeerId, trouble: SourceTrouble) {
+        if self.is_source(peer) || self.is_bootstrap(peer) {
+            self.troubles.keep(|peer| self.known.contains_key(peer));
+            self.troubles.note(*peer, trouble);
+        }
+    }
+
+    /// Notes it if nothing else is noted.
+    pub(crate) fn note_at_least(&mut self, peer: &PeerId, trouble: SourceTrouble) {
+        if self.troubles.of(peer).is_none() {
+            self.note(peer, trouble);
+        }
     }
 
     /// Has a source followed from here on, if nothing speaks against it.
@@ -240,6 +296,7 @@ impl Sources {
 
     /// A source has too much to do.
     pub(crate) fn was_busy(&mut self, peer: &PeerId, now: Instant) {
+        self.note(peer, SourceTrouble::Busy);
         if let Some(known) = self.known.get_mut(peer) {
             known.rested = now + self.timing.retry;
         }
@@ -247,17 +304,25 @@ impl Sources {
 
     /// A source handed out what it must know to be false.
     pub(crate) fn forged(&mut self, peer: &PeerId, now: Instant) {
+        self.note(peer, SourceTrouble::Forged);
         self.audit.forged(peer, now);
         self.known.remove(peer);
     }
 
-    /// All sources: how they stand, and when they were heard last.
-    pub(crate) fn standings(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (&PeerId, Standing, Option<Instant>)> {
-        let known = self.known.iter();
-        known.map(move |(peer, known)| (peer, self.audit.standing(peer, now), known.heard))
+    /// All sources, and the bootstrap peers that are none: how they do.
+    pub(crate) fn reports(&self, now: Instant) -> impl Iterator<Item = Report<'_>> {
+        let known = self.known.values();
+        let known = known.map(|known| (&known.source, known.heard));
+        let is_other = |one: &&Source| one.peer != self.local && !self.is_source(&one.peer);
+        let others = self.bootstrap.iter().filter(is_other);
+        let all = known.chain(others.map(|source| (source, None)));
+        all.map(move |(source, heard)| Report {
+            source,
+            bootstrap: self.is_bootstrap(&source.peer),
+            standing: self.audit.standing(&source.peer, now),
+            heard,
+            trouble: self.troubles.of(&source.peer),
+        })
     }
 
     /// The peer's relay, if it is a source that was found by its descriptor.
@@ -304,21 +369,25 @@ impl Sources {
         draw: &mut Draw,
         now: Instant,
     ) -> Vec<Source> {
-        let all = || directory.iter().filter_map(|one| source_of(one));
+        // Drawn first, and then put into other terms.
+        let all = || directory.iter().filter(|one| one.source.is_some());
+        let named = |drawn: Vec<&Arc<Descriptor>>| {
+            let drawn = drawn.into_iter();
+            drawn.filter_map(|one| source_of(one)).collect()
+        };
         if self.role == Role::Relay {
-            return draw.sample(all(), count);
+            return named(draw.sample(all(), count));
         }
         let bootstrap = self.bootstrap.iter();
         let mut bootstrap = bootstrap.filter_map(|source| self.known.get(&source.peer));
         if bootstrap.any(|known| known.is_awaited(now)) {
             return Vec::new();
         }
-        let sure = all().filter(|source| source.relay.as_ref().is_some_and(&is_sure));
-        let sure = draw.sample(sure, count);
-        match sure.is_empty() {
+        let sure = draw.sample(all().filter(|one| is_sure(&one.relay)), count);
+        named(match sure.is_empty() {
             true => draw.sample(all(), count),
             false => sure,
-        }
+        })
     }
 
     /// What the directory leaves free is for who was met: else a crowd of new names at a meeting point
@@ -364,6 +433,8 @@ impl Sources {
                 rested: now,
                 asked: None,
                 heard: None,
+                good: 0,
+                untimely: 0,
                 judged: false,
             };
             self.known.insert(peer, known);
@@ -394,7 +465,7 @@ impl Sources {
 }
 
 /// Where a relay hands out the directory, in libp2p's terms.
-pub(crate) fn source_of(descriptor: &coinfuse_directory::Descriptor) -> Option<Source> {
+pub(crate) fn source_of(descriptor: &Descriptor) -> Option<Source> {
     let offer = descriptor.source.as_ref()?;
     let addresses = offer.addresses.iter();
     Some(Source {

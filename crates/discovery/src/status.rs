@@ -1,7 +1,9 @@
 //! What a node tells about itself.
 
 use crate::address::PeerAddress;
+use crate::trouble::SourceTrouble;
 use coinfuse_directory::{PeerKey, Standing};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 /// How a node does, for its operator.
@@ -19,7 +21,13 @@ pub struct Status {
     pub peers: usize,
     /// Peers in the routing table of the DHT.
     pub routed: usize,
-    /// The sources that the directory is compared with.
+    /// Descriptors that were not taken since the start because they have expired. Many more than there
+    /// are relays mean that the clock here is fast.
+    pub expired: u64,
+    /// Those that were not taken because they are from the future: the clock here may be slow.
+    pub from_the_future: u64,
+    /// The sources that the directory is compared with, and the bootstrap peers whether or not they
+    /// can be.
     pub sources: Vec<SourceStatus>,
 }
 
@@ -29,8 +37,14 @@ pub struct Status {
 pub struct SourceStatus {
     /// Its key.
     pub peer: PeerKey,
+    /// The first of its addresses that are known.
+    pub address: Option<SocketAddr>,
+    /// Whether it is one of [`bootstrap`](crate::DiscoveryConfig::bootstrap).
+    pub bootstrap: bool,
     /// Whether it lists what the others list.
     pub standing: Standing,
     /// How long ago it said what it knows; `None` if it never did.
     pub heard: Option<Duration>,
+    /// What was wrong with it, since it was last heard as it should be.
+    pub trouble: Option<SourceTrouble>,
 }

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::address::{PeerAddress, key_of, to_socket};
 use crate::config::Role;
-use crate::error::PublishError;
+use crate::error::{LookupError, PublishError};
 use crate::news::Item;
 use crate::status::{SourceStatus, Status};
 use coinfuse_directory::{Descriptor, PeerKey};
@@ -17,9 +17,15 @@ pub(crate) enum Command {
     /// Tell the network this descriptor of our own.
     Publish(Arc<Descriptor>, oneshot::Sender<Result<(), PublishError>>),
     /// Look a relay up in the DHT.
-    Relay(RelayId, oneshot::Sender<Option<Arc<Descriptor>>>),
+    Relay(
+        RelayId,
+        oneshot::Sender<Result<Option<Arc<Descriptor>>, LookupError>>,
+    ),
     /// Look up in the DHT who offers a service.
-    Service(ServiceCode, oneshot::Sender<BTreeSet<PeerKey>>),
+    Service(
+        ServiceCode,
+        oneshot::Sender<Result<BTreeSet<PeerKey>, LookupError>>,
+    ),
     /// How do you do?
     Status(oneshot::Sender<Status>),
     /// Stop.
@@ -81,15 +87,20 @@ impl Node {
         let now = self.now();
         let kad = &mut self.swarm.behaviour_mut().kad;
         let routed = kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
-        let sources = self.sources.standings(now);
-        let sources = sources.filter_map(|(peer, standing, heard)| {
+        let sources = self.sources.reports(now);
+        let sources = sources.filter_map(|report| {
             Some(SourceStatus {
-                peer: key_of(peer)?,
-                standing,
-                heard: heard.map(|heard| now.saturating_since(heard)),
+                peer: key_of(&report.source.peer)?,
+                address: report.source.addresses.first().and_then(to_socket),
+                bootstrap: report.bootstrap,
+                standing: report.standing,
+                heard: report.heard.map(|heard| now.saturating_since(heard)),
+                trouble: report.trouble,
             })
         });
         Status {
+            expired: self.untimely.expired,
+            from_the_future: self.untimely.from_the_future,
             sources: sources.collect(),
             addresses: self.addresses(),
             peers: self.peers.len(),

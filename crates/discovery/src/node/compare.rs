@@ -6,6 +6,7 @@ use crate::book::Lists;
 use crate::config::Role;
 use crate::session::{Checked, Session, SourceFault, Step, check};
 use crate::sources::Source;
+use crate::trouble::SourceTrouble;
 use coinfuse_directory::UnverifiedDescriptor;
 use coinfuse_directory::sync::{Answer, Request};
 use core::pin::Pin;
@@ -77,6 +78,8 @@ impl Node {
 
     /// Descriptors of a source were checked.
     pub(super) fn on_checked(&mut self, (peer, checked): (PeerId, Checked)) {
+        self.note_untimely(checked.untimely);
+        self.sources.checked(&peer, &checked);
         let book = self.book();
         let admitted = checked.good.iter().map(|one| book.admit(Arc::clone(one)));
         let placeless = admitted
@@ -144,6 +147,7 @@ impl Node {
             }
             Some(fault) => {
                 tracing::info!(%fault, "a source made no sense");
+                self.sources.note(&peer, SourceTrouble::Senseless);
                 self.sources.failed(&peer, now);
             }
         }

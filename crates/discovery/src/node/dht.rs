@@ -4,8 +4,9 @@ use super::Node;
 use crate::address::key_of;
 use crate::behaviour::REPLICAS;
 use crate::config::Role;
+use crate::error::LookupError;
 use crate::keys::Name;
-use crate::record::check_record;
+use crate::record::{check_record, read_record};
 use crate::sources::{Source, source_of};
 use coinfuse_directory::{Descriptor, PeerKey};
 use coinfuse_wire::{RelayId, ServiceCode};
@@ -28,12 +29,12 @@ pub(super) enum Lookup {
     /// The newest descriptor of a relay.
     Relay {
         best: Option<Arc<Descriptor>>,
-        answer: oneshot::Sender<Option<Arc<Descriptor>>>,
+        answer: oneshot::Sender<Result<Option<Arc<Descriptor>>, LookupError>>,
     },
     /// Who offers a service.
     Service {
         found: BTreeSet<PeerKey>,
-        answer: oneshot::Sender<BTreeSet<PeerKey>>,
+        answer: oneshot::Sender<Result<BTreeSet<PeerKey>, LookupError>>,
     },
 }
 
@@ -41,8 +42,8 @@ impl Lookup {
     fn finish(self) {
         // Whoever asked may have lost interest.
         match self {
-            Self::Relay { best, answer } => drop(answer.send(best)),
-            Self::Service { found, answer } => drop(answer.send(found)),
+            Self::Relay { best, answer } => drop(answer.send(Ok(best))),
+            Self::Service { found, answer } => drop(answer.send(Ok(found))),
         }
     }
 }
@@ -83,10 +84,8 @@ impl Node {
         if !self.peers.may_tell(&source, now) {
             return;
         }
-        match check_record(record.key.as_ref(), &record.value, self.clock.now()) {
-            Ok(descriptor) => {
-                self.take_in(Arc::new(descriptor), Some(source));
-            }
+        match read_record(record.key.as_ref(), &record.value) {
+            Ok(descriptor) => self.on_record(source, descriptor),
             Err(error) => tracing::debug!(%error, "a record was not stored"),
         }
     }
@@ -143,6 +142,11 @@ impl Node {
     /// Fills the routing table from the directory. Those near to ourselves are few, so that all of
     /// them find room.
     fn route_known(&mut self) {
+        let version = self.book().version();
+        if self.routed_version == Some(version) {
+            return;
+        }
+        self.routed_version = Some(version);
         let directory = self.swarm.behaviour_mut().kad.store_mut().book.directory();
         let known: Vec<Source> = directory.iter().filter_map(|one| source_of(one)).collect();
         for source in known {
@@ -165,6 +169,8 @@ impl Node {
         let Some(own) = self.own.clone() else {
             return;
         };
+        // Now and then also those that could not be reached when they were tried.
+        self.routed_version = None;
         self.route_known();
         let name = Name::of_relay(&own.relay).key();
         let record = Record::new(name.clone(), own.as_bytes().to_vec());
@@ -184,28 +190,30 @@ impl Node {
     pub(super) fn look_up_relay(
         &mut self,
         relay: &RelayId,
-        answer: oneshot::Sender<Option<Arc<Descriptor>>>,
+        answer: oneshot::Sender<Result<Option<Arc<Descriptor>>, LookupError>>,
     ) {
-        if self.lookups.len() < MAX_LOOKUPS {
-            self.route_known();
-            let name = Name::of_relay(relay).key();
-            let id = self.swarm.behaviour_mut().kad.get_record(name);
-            let best = None;
-            self.lookups.insert(id, Lookup::Relay { best, answer });
+        if self.lookups.len() >= MAX_LOOKUPS {
+            return drop(answer.send(Err(LookupError::Busy)));
         }
+        self.route_known();
+        let name = Name::of_relay(relay).key();
+        let id = self.swarm.behaviour_mut().kad.get_record(name);
+        let best = None;
+        self.lookups.insert(id, Lookup::Relay { best, answer });
     }
 
     pub(super) fn look_up_service(
         &mut self,
         code: ServiceCode,
-        answer: oneshot::Sender<BTreeSet<PeerKey>>,
+        answer: oneshot::Sender<Result<BTreeSet<PeerKey>, LookupError>>,
     ) {
-        if self.lookups.len() < MAX_LOOKUPS {
-            self.route_known();
-            let name = Name::Service(code).key();
-            let id = self.swarm.behaviour_mut().kad.get_providers(name);
-            let found = BTreeSet::new();
-            self.lookups.insert(id, Lookup::Service { found, answer });
+        if self.lookups.len() >= MAX_LOOKUPS {
+            return drop(answer.send(Err(LookupError::Busy)));
         }
+        self.route_known();
+        let name = Name::Service(code).key();
+        let id = self.swarm.behaviour_mut().kad.get_providers(name);
+        let found = BTreeSet::new();
+        self.lookups.insert(id, Lookup::Service { found, answer });
     }
 }

@@ -3,13 +3,19 @@
 use super::Node;
 use crate::book::Subnet;
 use crate::news::Item;
-use crate::session::check;
+use crate::session::{Checked, Untimely, check};
 use crate::sources::{Source, source_of};
-use coinfuse_directory::Descriptor;
+use crate::trouble::SourceTrouble;
 use coinfuse_directory::sync::{Answer, RawDescriptor, Request};
-use coinfuse_wire::{Encode, RelayId};
+use coinfuse_directory::{Descriptor, UnverifiedDescriptor};
+use coinfuse_wire::RelayId;
+use core::pin::Pin;
+use futures::future::Future;
 use libp2p::PeerId;
-use libp2p::request_response::{Event, InboundRequestId, Message, ResponseChannel};
+use libp2p::request_response::{
+    Event, InboundRequestId, Message, OutboundFailure, ResponseChannel,
+};
+use std::io;
 use std::sync::Arc;
 
 /// To how many others a node passes news on.
@@ -17,6 +23,29 @@ const FANOUT: usize = 4;
 
 /// To how many peers news may be on its way.
 const MAX_NEWS: usize = 64;
+
+/// How much that peers told by themselves may wait to be checked.
+const MAX_TELLING: usize = 256;
+/// How many threads check that.
+pub(super) const CHECKERS: usize = 4;
+
+/// What a peer told by itself, looked at on another thread.
+pub(super) type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;
+
+/// Descriptors that a peer told by itself.
+pub(super) struct Told {
+    from: PeerId,
+    checked: Checked,
+    /// How to say how many of them were news; records of the DHT are not answered.
+    question: Option<Question>,
+}
+
+/// A question that is to be answered.
+struct Question {
+    from: PeerId,
+    id: InboundRequestId,
+    channel: ResponseChannel<Answer>,
+}
 
 /// What for something was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +72,14 @@ impl Node {
                     request_id,
                     request,
                     channel,
-                } => self.on_request(peer, request_id, request, channel),
+                } => {
+                    let question = Question {
+                        from: peer,
+                        id: request_id,
+                        channel,
+                    };
+                    self.on_request(question, request);
+                }
                 Message::Response {
                     request_id,
                     response,
@@ -56,76 +92,152 @@ impl Node {
                 },
             },
             Event::OutboundFailure {
-                peer, request_id, ..
+                peer,
+                request_id,
+                error,
+                ..
             } => {
                 if self.asked.remove(&request_id) == Some(Asked::Compare) {
+                    self.note_failure(&peer, &error);
                     self.on_no_answer(peer);
                 }
             }
             Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
-                self.answers.remove(&request_id);
+                self.outbox.sent(request_id);
             }
         }
     }
 
-    fn on_request(
-        &mut self,
-        peer: PeerId,
-        id: InboundRequestId,
-        request: Request,
-        channel: ResponseChannel<Answer>,
-    ) {
-        let now = self.now();
-        let under_way: usize = self.answers.values().sum();
-        let answer = if under_way > self.limits.answers || !self.peers.may_ask(&peer, now) {
-            Answer::Busy
-        } else {
-            self.answer(peer, request)
-        };
-        self.answers.insert(id, answer_len(&answer));
-        let directory = &mut self.swarm.behaviour_mut().directory;
-        if directory.send_response(channel, answer).is_err() {
-            self.answers.remove(&id);
+    fn note_failure(&mut self, peer: &PeerId, error: &OutboundFailure) {
+        use SourceTrouble::{NoAnswer, NoDirectory, OwnLimits, Senseless};
+        match error {
+            // The swarm has said why, unless it did not even try.
+            OutboundFailure::DialFailure => self.sources.note_at_least(peer, OwnLimits),
+            OutboundFailure::UnsupportedProtocols => self.sources.note(peer, NoDirectory),
+            OutboundFailure::Io(error) if is_nonsense(error) => self.sources.note(peer, Senseless),
+            OutboundFailure::Io(_)
+            | OutboundFailure::Timeout
+            | OutboundFailure::ConnectionClosed => self.sources.note(peer, NoAnswer),
         }
     }
 
-    fn answer(&mut self, peer: PeerId, request: Request) -> Answer {
-        match request {
+    fn on_request(&mut self, question: Question, request: Request) {
+        let now = self.now();
+        let peer = question.from;
+        let party = self.peers.party(&peer);
+        let has_room = party.is_some_and(|party| self.outbox.has_room(party));
+        let answer = match request {
+            _ if !has_room || !self.peers.may_ask(&peer, now) => Answer::Busy,
+            Request::Publish(raw) => return self.on_published(question, &raw),
             Request::Summary => Answer::Summary(self.book().summary()),
             Request::Changes(since) => Answer::Changes(self.book().changes(since)),
             Request::Who => Answer::Relay(self.own.as_ref().map(|own| own.relay)),
-            Request::Publish(raw) => {
-                let news = raw.iter().filter(|raw| self.on_published(peer, raw));
-                Answer::Published(news.count() as u16)
-            }
             other => self
                 .book()
                 .directory()
                 .answer(&other)
                 .unwrap_or(Answer::Busy),
+        };
+        self.reply(question, answer);
+    }
+
+    fn reply(&mut self, question: Question, answer: Answer) {
+        let Some(party) = self.peers.party(&question.from) else {
+            return;
+        };
+        self.outbox.sending(question.id, party, &answer);
+        let directory = &mut self.swarm.behaviour_mut().directory;
+        if directory.send_response(question.channel, answer).is_err() {
+            self.outbox.sent(question.id);
         }
     }
 
-    /// Looks at a descriptor that a peer sent by itself. True if it is good and new.
-    fn on_published(&mut self, peer: PeerId, raw: &RawDescriptor) -> bool {
+    /// A peer tells descriptors by itself; those that could be news are looked at.
+    fn on_published(&mut self, question: Question, raw: &[RawDescriptor]) {
+        if self.telling.len() >= MAX_TELLING {
+            return self.reply(question, Answer::Busy);
+        }
+        let new = raw
+            .iter()
+            .filter_map(|raw| self.read_published(&question.from, raw));
+        let new: Vec<UnverifiedDescriptor> = new.collect();
+        match new.is_empty() {
+            true => self.reply(question, Answer::Published(0)),
+            false => self.look_at(question.from, new, Some(question)),
+        }
+    }
+
+    fn read_published(
+        &mut self,
+        peer: &PeerId,
+        raw: &RawDescriptor,
+    ) -> Option<UnverifiedDescriptor> {
         let now = self.now();
-        if !self.peers.may_tell(&peer, now) {
-            return false;
+        if !self.peers.may_tell(peer, now) {
+            return None;
         }
-        let Ok(unverified) = raw.read() else {
-            return false;
-        };
+        let unverified = raw.read().ok()?;
         let known = self.book().directory().get(&unverified.claimed_relay());
-        if known.is_some_and(|known| known.as_bytes() == raw.as_bytes()) {
-            return false;
+        let is_known = known.is_some_and(|known| known.as_bytes() == raw.as_bytes());
+        (!is_known).then_some(unverified)
+    }
+
+    /// A record of the DHT could be news.
+    pub(super) fn on_record(&mut self, from: PeerId, descriptor: UnverifiedDescriptor) {
+        if self.telling.len() < MAX_TELLING {
+            self.look_at(from, vec![descriptor], None);
         }
-        let checked = check(vec![unverified], self.clock.now());
-        if checked.forged {
+    }
+
+    /// Has descriptors checked on another thread.
+    fn look_at(
+        &mut self,
+        from: PeerId,
+        descriptors: Vec<UnverifiedDescriptor>,
+        question: Option<Question>,
+    ) {
+        let now = self.clock.now();
+        let checkers = Arc::clone(&self.checkers);
+        self.telling.push(Box::pin(async move {
+            let _one = checkers.acquire().await;
+            let checking = tokio::task::spawn_blocking(move || check(descriptors, now));
+            Told {
+                from,
+                checked: checking.await.unwrap_or_default(),
+                question,
+            }
+        }));
+    }
+
+    /// What a peer told was checked.
+    pub(super) fn on_told(&mut self, told: Told) {
+        self.note_untimely(told.checked.untimely);
+        let good = told.checked.good.into_iter();
+        let news = good.filter(|one| self.take_in(Arc::clone(one), Some(told.from)));
+        let news = news.count();
+        if let Some(question) = told.question {
+            self.reply(question, Answer::Published(news as u16));
+        }
+        if told.checked.forged {
+            self.on_forger(told.from);
+        }
+    }
+
+    /// A peer told what it must know to be false. A source is banned for it; of the others there is no
+    /// end, and a list of them would be one that anybody can fill.
+    fn on_forger(&mut self, peer: PeerId) {
+        let now = self.now();
+        if self.sources.is_source(&peer) {
+            tracing::warn!("a source forged a descriptor; it is not asked again");
             self.sources.forged(&peer, now);
         }
-        let mut good = checked.good.into_iter();
-        good.next()
-            .is_some_and(|descriptor| self.take_in(descriptor, Some(peer)))
+        let _gone_already = self.swarm.disconnect_peer_id(peer);
+    }
+
+    /// Counts what was not taken because of its time.
+    pub(super) fn note_untimely(&mut self, more: Untimely) {
+        self.untimely.expired += more.expired;
+        self.untimely.from_the_future += more.from_the_future;
     }
 
     /// Takes a verified descriptor in, and passes it on if it is new.
@@ -180,8 +292,9 @@ impl Node {
             .collect();
         let local = *self.swarm.local_peer_id();
         let directory = self.swarm.behaviour_mut().kad.store_mut().book.directory();
-        let all = directory.iter().filter_map(|one| source_of(one));
-        for source in self.draw.sample(all, FANOUT) {
+        let offers = directory.iter().filter(|one| one.source.is_some());
+        let sample = self.draw.sample(offers, FANOUT).into_iter();
+        for source in sample.filter_map(|one| source_of(one)) {
             let is_chosen = chosen.iter().any(|one| one.peer == source.peer);
             if chosen.len() < FANOUT && !is_chosen && source.peer != local {
                 chosen.push(source);
@@ -191,10 +304,8 @@ impl Node {
     }
 }
 
-/// How much memory an answer holds until it is sent.
-fn answer_len(answer: &Answer) -> usize {
-    match answer {
-        Answer::Descriptors(all) => all.iter().map(|one| one.as_bytes().len()).sum(),
-        other => other.to_bytes().len(),
-    }
+/// Whether something was read that is not an answer.
+fn is_nonsense(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData};
+    matches!(error.kind(), InvalidData | FileTooLarge)
 }

@@ -14,12 +14,13 @@ use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::book::{Book, BookLimits};
 use crate::cache;
 use crate::clock::Clock;
-use crate::config::{DiscoveryConfig, Limits, Role, Timing};
+use crate::config::{DiscoveryConfig, Role, Timing};
 use crate::draw::Draw;
 use crate::error::StartError;
 use crate::keys::derive;
 use crate::news::News;
-use crate::session::{InFlight, Session};
+use crate::outbox::Outbox;
+use crate::session::{InFlight, Session, Untimely};
 use crate::sources::Sources;
 use crate::store::Store;
 use coinfuse_directory::{Descriptor, Directory};
@@ -27,25 +28,25 @@ use coinfuse_wire::Instant;
 use compare::Checking;
 use core::time::Duration;
 use dht::Lookup;
-use exchange::Asked;
-use futures::StreamExt;
+use exchange::{Asked, CHECKERS, Telling};
 use futures::stream::FuturesUnordered;
-use libp2p::request_response::{InboundRequestId, OutboundRequestId};
-use libp2p::swarm::SwarmEvent;
+use futures::{FutureExt, StreamExt};
+use libp2p::request_response::OutboundRequestId;
+use libp2p::swarm::{ListenError, SwarmEvent};
 use libp2p::{PeerId, Swarm, kad};
 use peers::Peers;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use timers::Timers;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// All that a node is. Nothing in it waits: what takes time comes back as an event.
 pub(crate) struct Node {
     swarm: Swarm<Behaviour>,
     role: Role,
-    limits: Limits,
+    private_addresses: bool,
     timing: Timing,
     clock: Clock,
     started: tokio::time::Instant,
@@ -60,15 +61,22 @@ pub(crate) struct Node {
     in_flight: InFlight,
     checking: FuturesUnordered<Checking>,
     asked: HashMap<OutboundRequestId, Asked>,
-    answers: HashMap<InboundRequestId, usize>,
+    outbox: Outbox,
+    telling: FuturesUnordered<Telling>,
+    checkers: Arc<Semaphore>,
+    untimely: Untimely,
+    /// From when on it may be said again that there is no memory.
+    no_memory: Instant,
     news: News,
     lookups: HashMap<kad::QueryId, Lookup>,
+    routed_version: Option<u64>,
 
     commands: mpsc::Receiver<Command>,
     shown: watch::Sender<Arc<Directory>>,
     shown_version: u64,
     cache_file: Option<PathBuf>,
-    saving: Option<JoinHandle<()>>,
+    /// The version that is being written, once it is.
+    saving: Option<JoinHandle<Option<u64>>>,
     saved_version: u64,
 }
 
@@ -91,7 +99,7 @@ impl Node {
             sources: Sources::of(*swarm.local_peer_id(), &config),
             swarm,
             role: config.role,
-            limits: config.limits,
+            private_addresses: config.private_addresses,
             timing: config.timing,
             clock: config.clock.clone(),
             started: tokio::time::Instant::now(),
@@ -104,9 +112,14 @@ impl Node {
             in_flight: InFlight::new(),
             checking: FuturesUnordered::new(),
             asked: HashMap::new(),
-            answers: HashMap::new(),
+            outbox: Outbox::new(config.limits.answers, config.limits.answers_per_subnet),
+            telling: FuturesUnordered::new(),
+            checkers: Arc::new(Semaphore::new(CHECKERS)),
+            untimely: Untimely::default(),
+            no_memory: Instant::ZERO,
             news: News::new(config.timing.gather),
             lookups: HashMap::new(),
+            routed_version: None,
             commands,
             shown,
             shown_version: 0,
@@ -126,6 +139,7 @@ impl Node {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_event(event),
                 Some(done) = self.checking.next() => self.on_checked(done),
+                Some(told) = self.telling.next() => self.on_told(told),
                 command = self.commands.recv() => match command {
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;
@@ -165,7 +179,13 @@ impl Node {
                 peer_id, endpoint, ..
             } => self.on_connected(peer_id, &endpoint),
             SwarmEvent::ConnectionClosed { peer_id, .. } => self.peers.disconnected(&peer_id),
-            SwarmEvent::OutgoingConnectionError { peer_id, .. } => self.on_unreachable(peer_id),
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                self.on_unreachable(peer_id, &error);
+            }
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::Denied { cause },
+                ..
+            } => self.on_refused(cause),
             _ => {}
         }
     }
@@ -184,37 +204,47 @@ impl Node {
         self.show();
     }
 
-    /// Writes the directory down, if it has changed and is not being written.
+    /// Writes the directory down, if it has changed since it was written and is not being written.
     fn save(&mut self) {
-        let version = self.book().version();
-        let busy = self
-            .saving
-            .as_ref()
-            .is_some_and(|saving| !saving.is_finished());
-        if version == self.saved_version || busy {
-            return;
+        match self.saving.as_mut().map(FutureExt::now_or_never) {
+            Some(None) => return,
+            Some(Some(written)) => self.on_saved(written.unwrap_or_default()),
+            None => {}
         }
+        let version = self.book().version();
         let Some(path) = self.cache_file.clone() else {
             return;
         };
-        self.saved_version = version;
+        if version == self.saved_version {
+            return;
+        }
         let directory = self.book().directory().clone();
         self.saving = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = cache::save(&path, &directory) {
-                tracing::warn!(%error, "the directory could not be kept");
+            let written = cache::save(&path, &directory);
+            if let Err(error) = &written {
+                tracing::warn!(%error, "the directory could not be kept; trying again later");
             }
+            written.is_ok().then_some(version)
         }));
     }
 
+    /// The version was written, or `None` could be.
+    fn on_saved(&mut self, written: Option<u64>) {
+        self.saving = None;
+        self.saved_version = written.unwrap_or(self.saved_version);
+    }
+
     async fn stop(&mut self) {
+        // What is being written may be older than what is known now.
         for _ in 0..2 {
             if let Some(saving) = self.saving.take() {
-                let _panicked = saving.await;
+                let written = saving.await;
+                self.on_saved(written.unwrap_or_default());
             }
             self.save();
         }
         if let Some(saving) = self.saving.take() {
-            let _panicked = saving.await;
+            let _failed = saving.await;
         }
     }
 

@@ -6,13 +6,18 @@ use crate::address::{to_multiaddr, to_socket};
 use crate::book::{Lists, Probe, Subnet};
 use crate::codec;
 use crate::config::Role;
+use crate::party::{Party, Rates};
 use crate::sources::Source;
+use crate::trouble::SourceTrouble;
 use coinfuse_directory::sync::Request;
 use coinfuse_wire::{Instant, RelayId, TokenBucket};
 use core::net::IpAddr;
 use core::time::Duration;
 use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::TransportError;
+use libp2p::memory_connection_limits::MemoryUsageLimitExceeded;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionDenied, DialError};
 use libp2p::{PeerId, StreamProtocol, identify, rendezvous};
 use std::collections::HashMap;
 
@@ -24,18 +29,20 @@ const MEETING_PROTOCOL: StreamProtocol = StreamProtocol::new("/rendezvous/1.0.0"
 const MAX_MET: u64 = 32;
 /// How many addresses of a peer are kept.
 const MAX_ADDRESSES: usize = 4;
+/// How often it is said that there is no memory.
+const MEMORY_WARNING: Duration = Duration::from_secs(600);
 /// The most relays that are being probed at once.
 const MAX_PROBES: usize = 8;
 
-/// A connected peer, and how much it may still ask.
+/// A connected peer.
 struct Peer {
     connections: u32,
     relay: bool,
     introduced: bool,
     /// It is a meeting point.
     meets: bool,
-    questions: TokenBucket,
-    descriptors: TokenBucket,
+    /// With whom it shares what it may ask and tell.
+    party: Party,
 }
 
 /// The connected peers.
@@ -43,7 +50,9 @@ pub(super) struct Peers {
     connected: HashMap<PeerId, Peer>,
     /// Relays that are being looked for where they say they are.
     probes: HashMap<PeerId, RelayId>,
-    descriptors: TokenBucket,
+    questions: Rates,
+    descriptors: Rates,
+    all_descriptors: TokenBucket,
 }
 
 impl Peers {
@@ -51,18 +60,19 @@ impl Peers {
         Self {
             connected: HashMap::new(),
             probes: HashMap::new(),
-            descriptors: TokenBucket::new(4096, Duration::from_millis(1)),
+            questions: Rates::new(256, Duration::from_millis(50)),
+            descriptors: Rates::new(1024, Duration::from_millis(20)),
+            all_descriptors: TokenBucket::new(4096, Duration::from_millis(1)),
         }
     }
 
-    fn connected(&mut self, peer: PeerId) {
+    fn connected(&mut self, peer: PeerId, party: Party) {
         let new = || Peer {
             connections: 0,
             relay: false,
             introduced: false,
             meets: false,
-            questions: TokenBucket::new(256, Duration::from_millis(50)),
-            descriptors: TokenBucket::new(1024, Duration::from_millis(20)),
+            party,
         };
         self.connected.entry(peer).or_insert_with(new).connections += 1;
     }
@@ -86,22 +96,30 @@ impl Peers {
         relays.map(|(peer, _)| *peer)
     }
 
+    /// Who counts as one with a peer, if it is connected.
+    pub(super) fn party(&self, peer: &PeerId) -> Option<Party> {
+        Some(self.connected.get(peer)?.party)
+    }
+
     /// Whether a peer may ask one thing more.
     pub(super) fn may_ask(&mut self, peer: &PeerId, now: Instant) -> bool {
-        let peer = self.connected.get_mut(peer);
-        peer.is_some_and(|peer| peer.questions.take(now))
+        let party = self.party(peer);
+        party.is_some_and(|party| self.questions.take(party, now))
     }
 
     /// Whether one more descriptor of a peer is looked at.
     pub(super) fn may_tell(&mut self, peer: &PeerId, now: Instant) -> bool {
-        let peer = self.connected.get_mut(peer);
-        peer.is_some_and(|peer| peer.descriptors.take(now)) && self.descriptors.take(now)
+        let party = self.party(peer);
+        party.is_some_and(|party| self.descriptors.take(party, now))
+            && self.all_descriptors.take(now)
     }
 }
 
 impl Node {
     pub(super) fn on_connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
-        self.peers.connected(peer);
+        let remote = endpoint.get_remote_address();
+        let party = Party::of(remote, peer, self.private_addresses);
+        self.peers.connected(peer, party);
         let ConnectedPoint::Dialer { address, .. } = endpoint else {
             return;
         };
@@ -170,9 +188,29 @@ impl Node {
     }
 
     /// A connection could not be made.
-    pub(super) fn on_unreachable(&mut self, peer: Option<PeerId>) {
-        if let Some(peer) = peer {
-            self.peers.probes.remove(&peer);
+    pub(super) fn on_unreachable(&mut self, peer: Option<PeerId>, error: &DialError) {
+        let Some(peer) = peer else {
+            return;
+        };
+        self.peers.probes.remove(&peer);
+        // A source that is being asked can be connected, and not be found at another of its addresses.
+        if self.sessions.contains_key(&peer)
+            && self.peers.party(&peer).is_none()
+            && let Some(trouble) = trouble_of(error)
+        {
+            self.sources.note(&peer, trouble);
+        }
+    }
+
+    /// Somebody was refused. If that is for want of memory, then nobody can connect any more, which
+    /// the operator has to know.
+    pub(super) fn on_refused(&mut self, cause: ConnectionDenied) {
+        let now = self.now();
+        if let Ok(exceeded) = cause.downcast::<MemoryUsageLimitExceeded>()
+            && self.no_memory <= now
+        {
+            self.no_memory = now + MEMORY_WARNING;
+            tracing::warn!(%exceeded, "no more connections for want of memory; see the limits");
         }
     }
 
@@ -233,5 +271,22 @@ impl Node {
             });
         }
         self.compare_at_start();
+    }
+}
+
+/// What is wrong with a peer that could not be connected to.
+fn trouble_of(error: &DialError) -> Option<SourceTrouble> {
+    let not_supported =
+        |error: &TransportError<_>| matches!(error, TransportError::MultiaddrNotSupported(_));
+    match error {
+        DialError::WrongPeerId { .. } | DialError::LocalPeerId { .. } => {
+            Some(SourceTrouble::OtherKey)
+        }
+        DialError::Transport(errors) if errors.iter().all(|(_, error)| not_supported(error)) => {
+            Some(SourceTrouble::NotPublic)
+        }
+        DialError::Transport(_) | DialError::NoAddresses => Some(SourceTrouble::Unreachable),
+        DialError::Denied { .. } => Some(SourceTrouble::OwnLimits),
+        DialError::DialPeerConditionFalse(_) | DialError::Aborted => None,
     }
 }

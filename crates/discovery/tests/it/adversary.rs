@@ -84,7 +84,8 @@ async fn a_source_that_forges_is_not_asked_again() {
             .await
             .expect("summary, listings, descriptors");
     }
-    eventually(async || standing(&client, forger.key).await.is_none().then_some(())).await;
+    let banned = Some(Standing::Banned);
+    eventually(async || (standing(&client, forger.key).await == banned).then_some(())).await;
     assert_eq!(known(&client).len(), 1);
     assert!(questions.is_empty());
 }

@@ -2,6 +2,8 @@
 
 mod adversary;
 mod follow;
+mod limits;
 mod network;
 mod stranger;
 mod town;
+mod troubles;

@@ -122,6 +122,31 @@ async fn a_client_starts_with_what_it_knew_and_needs_no_bootstrap_peer_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_could_not_be_written_is_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("later");
+    let file = place.join("directory");
+    let town = Town::new();
+    let relay = town.relay(0, &[]).await;
+    let client = town
+        .client_with(&[relay.address()], |config| {
+            config.cache_file = Some(file.clone());
+            config.timing.save = Duration::from_millis(20);
+        })
+        .await;
+    until(&client, |directory| directory.len() == 1).await;
+    // It has tried, and failed, when so much time is gone.
+    let heard = async || {
+        let status = client.status().await.unwrap();
+        let heard = status.sources.first()?.heard?;
+        (heard > Duration::from_millis(500)).then_some(())
+    };
+    eventually(heard).await;
+    std::fs::create_dir(&place).unwrap();
+    eventually(async || file.exists().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_starts_again_is_the_same_peer_at_the_same_address() {
     let town = Town::new();
     let relay = town.relay(0, &[]).await;

@@ -1,5 +1,6 @@
 //! A peer that speaks the protocols and says whatever a test wants.
 
+use crate::town::PATIENCE;
 use coinfuse_directory::PeerKey;
 use coinfuse_directory::sync::Request;
 use coinfuse_discovery::PeerAddress;
@@ -17,11 +18,14 @@ use libp2p::{
     request_response, tcp, yamux,
 };
 use std::io;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// Bytes each way.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Raw;
+pub(crate) struct Raw {
+    /// If set, no more than the first byte of an answer is read; that it came is told here.
+    begun: Option<mpsc::UnboundedSender<()>>,
+}
 
 impl Codec for Raw {
     type Protocol = StreamProtocol;
@@ -45,6 +49,11 @@ impl Codec for Raw {
     where
         T: AsyncRead + Unpin + Send,
     {
+        if let Some(begun) = &self.begun {
+            stream.read_exact(&mut [0]).await?;
+            let _gone = begun.send(());
+            return core::future::pending().await;
+        }
         self.read_request(protocol, stream).await
     }
 
@@ -89,6 +98,10 @@ pub(crate) struct Stranger {
 
 impl Stranger {
     pub(crate) fn new() -> Self {
+        Self::with(Raw::default())
+    }
+
+    fn with(codec: Raw) -> Self {
         let swarm = SwarmBuilder::with_new_identity()
             .with_tokio()
             .with_tcp(
@@ -102,7 +115,8 @@ impl Stranger {
                 let kad = kad::Config::new(StreamProtocol::new("/coinfuse/kad/1"));
                 let local = pair.public().to_peer_id();
                 Behaviour {
-                    directory: request_response::Behaviour::new(
+                    directory: request_response::Behaviour::with_codec(
+                        codec,
                         [(directory, ProtocolSupport::Full)],
                         request_response::Config::default(),
                     ),
@@ -115,6 +129,7 @@ impl Stranger {
                 }
             })
             .unwrap()
+            .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE * 2))
             .build();
         Self {
             swarm,
@@ -126,6 +141,52 @@ impl Stranger {
     pub(crate) fn tell_registrations(mut self, whom: UnboundedSender<PeerKey>) -> Self {
         self.registrations = Some(whom);
         self
+    }
+
+    /// Asks so often at once, and reads none of the answers. They are on their way when this returns,
+    /// until the stranger is dropped.
+    pub(crate) async fn that_does_not_read(
+        whom: &PeerAddress,
+        question: &[u8],
+        times: usize,
+    ) -> Self {
+        let (begun, mut answers) = mpsc::unbounded_channel();
+        let mut stranger = Self::with(Raw { begun: Some(begun) });
+        let (peer, address) = parts(whom);
+        for _ in 0..times {
+            let directory = &mut stranger.swarm.behaviour_mut().directory;
+            let (question, addresses) = (question.to_vec(), vec![address.clone()]);
+            directory.send_request_with_addresses(&peer, question, addresses);
+        }
+        let mut begun = 0;
+        while begun < times {
+            tokio::select! {
+                _ = stranger.swarm.select_next_some() => {}
+                _ = answers.recv() => begun += 1,
+            }
+        }
+        stranger
+    }
+
+    /// Waits until nobody is connected with it.
+    pub(crate) async fn until_alone(&mut self) {
+        while self.swarm.connected_peers().count() > 0 {
+            self.swarm.select_next_some().await;
+        }
+    }
+
+    /// Hangs up.
+    pub(crate) async fn leave(&mut self, whom: &PeerAddress) {
+        let (peer, _) = parts(whom);
+        self.swarm
+            .disconnect_peer_id(peer)
+            .expect("it is connected");
+        loop {
+            let event = self.swarm.select_next_some().await;
+            if let SwarmEvent::ConnectionClosed { .. } = event {
+                return;
+            }
+        }
     }
 
     fn key(&self) -> PeerKey {

@@ -1,8 +1,8 @@
 //! Networks for tests.
 
 use coinfuse_directory::{
-    Descriptor, DescriptorBody, Directory, Identity, LinkKey, OnionKey, RelayKeys, SourceOffer,
-    VoucherKey,
+    Descriptor, DescriptorBody, Directory, Identity, LinkKey, OnionKey, PeerKey, RelayKeys,
+    SourceOffer, VoucherKey,
 };
 use coinfuse_discovery::{Clock, Discovery, DiscoveryConfig, PeerAddress, Timing};
 use coinfuse_wire::{RelayId, UnixTime};
@@ -40,7 +40,7 @@ impl Time {
         self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
     }
 
-    fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         let time = self.clone();
         Clock::from_fn(move || time.now())
     }
@@ -132,6 +132,11 @@ impl Town {
         config.clock = self.time.clock();
     }
 
+    /// The key that a relay proves to its peers, whether or not it runs.
+    pub(crate) fn key_of_relay(&self, number: u16) -> PeerKey {
+        coinfuse_discovery::peer_key(seed(number, 2))
+    }
+
     /// A relay that has published a descriptor.
     pub(crate) async fn relay(&self, number: u16, bootstrap: &[PeerAddress]) -> Relay {
         let relay = self.silent_relay(number, bootstrap).await;
@@ -152,9 +157,21 @@ impl Town {
         number: u16,
         bootstrap: &[PeerAddress],
     ) -> Relay {
+        self.relay_with(number, bootstrap, |config| config.listen = vec![address])
+            .await
+    }
+
+    /// A relay that is configured by `change`, and has published nothing.
+    pub(crate) async fn relay_with(
+        &self,
+        number: u16,
+        bootstrap: &[PeerAddress],
+        change: impl FnOnce(&mut DiscoveryConfig),
+    ) -> Relay {
         let mut config = DiscoveryConfig::relay(seed(number, 2), seed(number, 3));
         self.furnish(&mut config, bootstrap);
-        config.listen = vec![address];
+        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        change(&mut config);
         let node = Discovery::start(config).await.expect("it starts");
         Relay {
             number,
