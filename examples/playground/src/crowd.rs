@@ -194,6 +194,8 @@ fn config(dir: &Path, mint: &str, bootstrap: &[PeerAddress]) -> Result<RelayConf
         ..RelayConfig::default()
     };
     config.accept.push(mint_of(mint)?);
+    // All of them are in one process.
+    config.discovery.max_memory_mib = 1 << 20;
     // Nobody contests their places.
     config.discovery.work_bits = 0;
     // The memory of packets that were seen would be 64 MiB for each.

@@ -34,6 +34,9 @@ fn addresses(relay: RelayId, peers: &[PeerAddress]) -> Value {
 fn source(source: &SourceStatus) -> Value {
     json!({
         "key": hex(source.peer.as_bytes()),
+        "address": source.address.map(|address| address.to_string()),
+        "bootstrap": source.bootstrap,
+        "trouble": source.trouble.map(|trouble| trouble.to_string()),
         "standing": format!("{:?}", source.standing).to_lowercase(),
         "heard_secs_ago": source.heard.map(|heard| heard.as_secs()),
     })
@@ -80,9 +83,12 @@ fn print(answer: &Value) {
             None => "not heard yet".into(),
         };
         println!(
-            "{}  {:<10} {heard}",
-            text(&source["key"]),
+            "{:<24} {:<10} {heard}",
+            source["address"].as_str().unwrap_or("-"),
             text(&source["standing"])
         );
+        if let Some(trouble) = source["trouble"].as_str() {
+            println!("    {trouble}");
+        }
     }
 }

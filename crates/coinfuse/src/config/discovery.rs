@@ -32,6 +32,12 @@ pub struct RelayDiscoveryConfig {
     /// Connections that this relay opened. Default 128.
     #[serde(deserialize_with = "within::<1, 65_536, _, _>")]
     pub max_outgoing: u32,
+    /// Connections that others opened from one public /24, for IPv6 /48. Default 32.
+    #[serde(deserialize_with = "within::<1, 65_536, _, _>")]
+    pub max_incoming_per_subnet: u32,
+    /// No more connections while the whole process holds more MiB of memory than this. Default 4096.
+    #[serde(deserialize_with = "within::<64, 1_048_576, _, _>")]
+    pub max_memory_mib: usize,
 }
 
 impl RelayDiscoveryConfig {
@@ -42,6 +48,8 @@ impl RelayDiscoveryConfig {
         limits.relays_per_subnet = self.relays_per_subnet;
         limits.incoming = self.max_incoming;
         limits.outgoing = self.max_outgoing;
+        limits.incoming_per_subnet = self.max_incoming_per_subnet;
+        limits.process_memory = Some(self.max_memory_mib << 20);
         limits
     }
 }
@@ -58,6 +66,9 @@ impl Default for RelayDiscoveryConfig {
             work_bits: 16,
             max_incoming: limits.incoming,
             max_outgoing: limits.outgoing,
+            max_incoming_per_subnet: limits.incoming_per_subnet,
+            // What circuits and packets may need as well.
+            max_memory_mib: 4096,
         }
     }
 }

@@ -38,6 +38,9 @@ pub enum ClientNodeError {
     /// The relays cannot be asked for.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// No relays are known, and nobody says who there is.
+    #[error("no relays are known{0}")]
+    NoRelays(String),
     /// A mint in the configuration cannot be one.
     #[error("{url} in [[mint]] cannot be used: {source}")]
     Mint {

@@ -3,7 +3,7 @@
 use super::directory::{DirectoryError, DirectoryWatch};
 use crate::clock::Clock;
 use coinfuse_directory::Directory;
-use coinfuse_discovery::Discovery;
+use coinfuse_discovery::{Discovery, SourceStatus};
 use core::convert::Infallible;
 use core::time::Duration;
 use std::path::Path;
@@ -104,6 +104,22 @@ impl KnownRelays {
         self.combine();
     }
 
+    /// What is to be said of those who are asked under `bootstrap`, if they say nothing.
+    pub(super) async fn what_is_wrong(&self) -> String {
+        let mut text = String::new();
+        if let Some(discovery) = &self.discovery {
+            for (number, peer) in what_is_wrong(discovery).await.iter().enumerate() {
+                let begin = if number == 0 {
+                    ". Of `bootstrap`, "
+                } else {
+                    "; "
+                };
+                text += &format!("{begin}{peer}");
+            }
+        }
+        text
+    }
+
     /// Waits until no others come for a moment, and several sources were heard.
     async fn rest(&self, mut found: watch::Receiver<Arc<Directory>>) {
         while timeout(QUIET, found.changed())
@@ -143,16 +159,43 @@ impl KnownRelays {
     }
 }
 
-/// Waits until several sources have said what they know, or all that there are.
+/// Waits until several sources have said what they know, or all that are of any use.
 pub(super) async fn several_heard(discovery: &Discovery) {
     while let Ok(status) = discovery.status().await {
         let sources = &status.sources;
         let heard = sources.iter().filter(|one| one.heard.is_some()).count();
-        if heard > 0 && heard >= sources.len().min(SOURCES) {
+        let is_awaited = |one: &SourceStatus| one.heard.is_none() && one.trouble.is_none();
+        if heard >= SOURCES || heard > 0 && !sources.iter().any(is_awaited) {
             return;
         }
         sleep(LOOK).await;
     }
+}
+
+/// Why those who are asked under `bootstrap` say nothing, in a sentence each; empty if one does.
+async fn what_is_wrong(discovery: &Discovery) -> Vec<String> {
+    let Ok(status) = discovery.status().await else {
+        return Vec::new();
+    };
+    let bootstrap = status.sources.iter().filter(|source| source.bootstrap);
+    let bootstrap: Vec<_> = bootstrap.collect();
+    if bootstrap
+        .iter()
+        .any(|source| source.heard.is_some() && source.trouble.is_none())
+    {
+        return Vec::new();
+    }
+    let silent = "it does not answer, so far; check the address and the network here";
+    let why = |source: &&SourceStatus| {
+        let why = source
+            .trouble
+            .map_or(silent.into(), |trouble| trouble.to_string());
+        match source.address {
+            Some(address) => format!("{address}: {why}"),
+            None => why,
+        }
+    };
+    bootstrap.iter().map(why).collect()
 }
 
 /// Waits for the next version; for ever, if there will be none.

@@ -50,7 +50,8 @@ impl ClientSession {
         let settings = settings(config, spending.before());
         let directory = Arc::clone(&relays.watch().borrow());
         if directory.is_empty() {
-            tracing::warn!("no relays are known yet");
+            let why = relays.what_is_wrong().await;
+            tracing::warn!("no relays are known yet{why}");
         }
         let client = Client::start(settings, directory, purse, &accounts).await?;
         client.hold_guards(relays.discovery().is_some());
@@ -141,11 +142,14 @@ async fn open_relays(config: &ClientConfig) -> Result<KnownRelays, ClientNodeErr
 /// # Errors
 ///
 /// [`ClientNodeError::Directory`] if there is nobody to ask and no file,
-/// [`ClientNodeError::Discovery`] if it cannot ask.
+/// [`ClientNodeError::Discovery`] if it cannot ask, [`ClientNodeError::NoRelays`] if nobody answers.
 pub async fn known_relays(config: &ClientConfig) -> Result<Arc<Directory>, ClientNodeError> {
     let mut relays = open_relays(config).await?;
     relays.gather(1, FIRST_RELAYS).await;
     let known = Arc::clone(&relays.watch().borrow());
+    if known.is_empty() {
+        return Err(ClientNodeError::NoRelays(relays.what_is_wrong().await));
+    }
     if let Some(discovery) = relays.discovery().cloned() {
         discovery.shutdown().await;
     }

@@ -1,7 +1,7 @@
 //! Clients and relays that find each other, and are told nothing but one address.
 
 use crate::process::{self, CLIENT, RELAY, Running, succeed, until};
-use crate::town::{Town, body, edit};
+use crate::town::{Town, body, edit, free_port};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -145,6 +145,47 @@ async fn relays_say_how_they_are_found_and_whom_they_know() {
     let stopped = process::json(RELAY, &dir, &["peers", "--json"]).await;
     assert_eq!(stopped["bootstrap"], running["bootstrap"]);
     assert_eq!(stopped["relay"], running["relay"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_given_a_dead_address_is_told_so() {
+    let town = Town::empty().await;
+    let dir = town.client_dir();
+    let peer = format!(
+        "/ip4/127.0.0.1/tcp/{}/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5",
+        free_port()
+    );
+    succeed(CLIENT, &dir, &["init", "--bootstrap", &peer]).await;
+    let output = process::run(CLIENT, &dir, &["relays"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no relays are known. Of `bootstrap`, 127.0.0.1:"),
+        "{said}"
+    );
+    assert!(said.contains("nobody answers at its address"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_first_peer_is_away_finds_it_when_it_is_back() {
+    let mut town = town_of(1).await;
+    town.init_relay(1, "").await;
+    assert_eq!(town.relays[0].signal("TERM").await.code(), Some(0));
+    town.start_relay(1).await;
+    let dir = town.relay_dir(1);
+    until("the first peer's trouble is told", async || {
+        let peers = process::json(RELAY, &dir, &["peers", "--json"]).await;
+        let trouble = peers["sources"][0]["trouble"].as_str()?.to_owned();
+        trouble.contains("nobody answers").then_some(())
+    })
+    .await;
+
+    town.start_relay(0).await;
+    until("each knows the other", async || {
+        let peers = process::json(RELAY, &dir, &["peers", "--json"]).await;
+        (peers["relays"] == 2 && peers["sources"][0]["trouble"].is_null()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
