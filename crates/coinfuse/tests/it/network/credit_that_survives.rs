@@ -5,7 +5,7 @@ use super::traffic::{MIB, downloading, hash_of, soon, until};
 use coinfuse::client::Client;
 use coinfuse::connect::Isolation;
 use coinfuse_testkit::{LinkConfig, WebServer};
-use coinfuse_wire::Msat;
+use coinfuse_wire::{ByteCount, Msat};
 use std::time::Duration;
 
 /// Uses up a small part of the first payments.
@@ -29,10 +29,12 @@ fn assert_same(ours: Msat, theirs: Msat) {
     );
 }
 
-/// Top-ups so late that none is due in these tests.
+/// Top-ups so late that none is due in these tests; upstream they are due when a part between none and
+/// half of what was paid first is used, so that has to be much.
 fn plan(hops: usize) -> Plan {
     let mut plan = Plan::hops(hops);
-    plan.client.top_up.low_water = coinfuse_wire::ByteCount::new(1);
+    plan.client.top_up.low_water = ByteCount::new(1);
+    plan.client.top_up.increment_up = ByteCount::from_mib(64);
     plan
 }
 
