@@ -67,6 +67,7 @@ pub mod client;
 mod clock;
 pub mod config;
 pub mod connect;
+mod files;
 mod h2;
 mod hardware;
 pub mod keys;
@@ -81,6 +82,7 @@ pub mod store;
 pub mod treasury;
 
 pub use client::{Client, ClientConfig, Stream};
+pub use files::raise_open_files;
 pub use relay::Relay;
 
 /// Who the relays are: descriptors, exit policies, path selection.

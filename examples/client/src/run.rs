@@ -3,8 +3,8 @@
 use crate::{Failure, money, relays};
 use coinfuse::config::ClientConfig;
 use coinfuse::keys::MasterSeed;
-use coinfuse::logging;
 use coinfuse::node::{ClientNode, ControlServer};
+use coinfuse::{logging, raise_open_files};
 use coinfuse_directory::Directory;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn run(config: &ClientConfig, seed: &MasterSeed) -> Result<(), Failure> {
     let stop = stop_signal()?;
     logging::init(config.log.into(), "client").map_err(Failure::failed)?;
+    raise_open_files();
     let node = ClientNode::start(config, seed)
         .await
         .map_err(Failure::failed)?;

@@ -67,6 +67,7 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
+    coinfuse::raise_open_files();
     coinfuse::logging::init(tracing::level_filters::LevelFilter::WARN, "playground")?;
     match options.command {
         Some(Command::Bench) => return bench::run(options.json).await,

@@ -3,14 +3,22 @@
 use crate::{Failure, money};
 use coinfuse::config::{RelayConfig, bootstrap_line};
 use coinfuse::keys::MasterSeed;
-use coinfuse::logging;
 use coinfuse::node::{ControlServer, OwnMint, RelayNode, open_treasury};
+use coinfuse::{logging, raise_open_files};
 use std::sync::Arc;
+
+/// So many files and sockets a relay may need at once, and more as an exit.
+const ENOUGH_FILES: u64 = 4096;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) async fn run(config: &RelayConfig, seed: &MasterSeed) -> Result<(), Failure> {
     let stop = stop_signal()?;
     logging::init(config.log.into(), "relay").map_err(Failure::failed)?;
+    if let Some(files) = raise_open_files().filter(|files| *files < ENOUGH_FILES) {
+        tracing::warn!(
+            "this process may have only {files} files and sockets open: see `ulimit -n`"
+        );
+    }
     let (mint, own_mint) = OwnMintThread::start(config, seed).await?;
     let node = RelayNode::start(config, seed, own_mint)
         .await
