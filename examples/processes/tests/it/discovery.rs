@@ -95,7 +95,9 @@ async fn a_relay_that_changes_its_price_and_its_policy_is_seen_within_a_minute()
 async fn a_client_goes_on_when_three_of_ten_relays_are_killed() {
     let mut town = town_of(10).await;
     town.init_client(&[town.mint.url()]).await;
-    town.fund("2000sat", town.mint.url()).await;
+    // Eight circuits, and what is paid to relays before others on the way turn out to be dead.
+    town.edit_client(&[("cap_msat = 1000000", "cap_msat = 20000000")]);
+    town.fund("20000sat", town.mint.url()).await;
     let (_client, socks) = town.run_client().await;
     let page = town.web.url("/hello");
     let users = ["a:x", "b:x", "c:x", "d:x", "e:x", "f:x", "g:x", "h:x"];
