@@ -153,7 +153,7 @@ async fn shutdown_ends_the_loop_and_leaves_links_open() {
         .dial(&[relay.address], relay.key, PATIENCE)
         .await
         .unwrap();
-    relay.links.recv().await.unwrap();
+    let _kept_open = relay.links.recv().await.unwrap();
     relay.shutdown.cancel();
     assert_eq!(relay.serving.await.unwrap(), ServeEnd::Shutdown);
     assert!(!link.is_closed());
