@@ -23,7 +23,7 @@ pub struct RelayDiscoveryConfig {
     /// Relays of one public /24, for IPv6 /48, that have a place in it. Default 16.
     #[serde(deserialize_with = "within::<1, 100_000, _, _>")]
     pub relays_per_subnet: usize,
-    /// Zero bits of the work in the relay's name. Default 16, some 20 ms at each start.
+    /// Zero bits of the work in the relay's name. Default 16, which takes some 20 ms, once.
     #[serde(deserialize_with = "within::<0, 26, _, _>")]
     pub work_bits: u32,
     /// Connections that others opened. Default 512.

@@ -147,11 +147,12 @@ pub async fn known_relays(config: &ClientConfig) -> Result<Arc<Directory>, Clien
     let mut relays = open_relays(config).await?;
     relays.gather(1, FIRST_RELAYS).await;
     let known = Arc::clone(&relays.watch().borrow());
-    if known.is_empty() {
-        return Err(ClientNodeError::NoRelays(relays.what_is_wrong().await));
-    }
+    let why = relays.what_is_wrong().await;
     if let Some(discovery) = relays.discovery().cloned() {
         discovery.shutdown().await;
     }
-    Ok(known)
+    match known.is_empty() {
+        true => Err(ClientNodeError::NoRelays(why)),
+        false => Ok(known),
+    }
 }
